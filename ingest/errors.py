@@ -1,0 +1,9 @@
+"""What goes wrong on the way in, in words for the person at the command line."""
+
+
+class IngestError(Exception):
+    """One line: what is wrong, where, and what is allowed. Command lines print it and exit with 2."""
+
+
+class PlantFileError(IngestError):
+    """`plant.yml` can't be used; the message names the file, the key, what is wrong and what is allowed."""

@@ -1,0 +1,233 @@
+"""The plant in one file: servers, equipment, tags, limits, set points. Reads and checks `plant.yml`."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from ingest.errors import PlantFileError
+
+MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
+DataType = Literal["double", "integer", "boolean", "string", "datetime"]
+TagRole = Literal["measurement", "set_point", "state", "counter"]
+Severity = Literal["warning", "critical", "emergency"]
+
+
+def _number(value: Any) -> float:
+    # YAML reads 'yes' as true, and true would pass as 1.0.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"must be a number. Got: {value!r}")
+    return float(value)
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Server(_Section):
+    """An OPC UA endpoint. Issue-level options (security, certificates) are added here."""
+
+    url: str = Field(pattern=r"^opc\.tcp://")
+    publishing_interval_ms: int = Field(500, ge=50, le=60_000)
+    session_timeout_s: int = Field(30, ge=5, le=3600)
+    username: str | None = None
+    password_env: str | None = Field(None, description="name of the environment variable that holds the password")
+
+
+class Bounds(_Section):
+    """Limits of one direction, in the tag's unit."""
+
+    warning: Number | None = None
+    critical: Number | None = None
+    emergency: Number | None = None
+
+
+class Limits(_Section):
+    """Limits of a measurement or a tag: `high` must rise with severity, `low` must fall."""
+
+    high: Bounds = Bounds()
+    low: Bounds = Bounds()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Limits:
+        for direction, sign in (("high", 1.0), ("low", -1.0)):
+            bounds: Bounds = getattr(self, direction)
+            given = [b for b in (bounds.warning, bounds.critical, bounds.emergency) if b is not None]
+            if any(sign * (later - earlier) <= 0 for earlier, later in pairwise(given)):
+                order = "rise" if sign > 0 else "fall"
+                raise ValueError(f"{direction} limits must {order} from warning to critical to emergency. Got: {given}")
+        return self
+
+
+class Tag(_Section):
+    """One node of the server and what it means."""
+
+    node: str = Field(min_length=1, description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)")
+    measurement: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    position: str = ""
+    role: TagRole = "measurement"
+    unit: str = ""
+    data_type: DataType = "double"
+    states: dict[str, Literal["running", "idle", "stopped", "maintenance"]] = {}
+    sampling_interval_ms: int = Field(1000, ge=0, le=3_600_000)
+    queue_size: int | None = Field(None, ge=1)
+    limits: Limits | None = None
+
+    @field_validator("states", mode="before")
+    @classmethod
+    def _text_keys(cls, value: Any) -> Any:
+        return {str(key): state for key, state in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _known_measurement(self) -> Tag:
+        if self.role == "measurement" and self.measurement not in MEASUREMENTS:
+            raise ValueError(f"measurement must be one of {', '.join(MEASUREMENTS)}. Got: {self.measurement!r}")
+        return self
+
+
+class Equipment(_Section):
+    """A machine: where it stands, what its load is measured by, and its tags."""
+
+    name: str
+    type: str
+    area: str | None = None
+    server: str
+    load: str | None = Field(None, description="measurement that tells how hard the machine works")
+    rated_load: Number | None = None
+    tags: list[Tag] = Field(min_length=1)
+
+
+class Plant(_Section):
+    """The whole file."""
+
+    plant_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
+    name: str
+    timezone: str
+    servers: dict[str, Server] = Field(min_length=1)
+    equipment: dict[str, Equipment] = Field(min_length=1)
+    limits: dict[str, Limits] = Field({}, description="defaults by measurement")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"must be a name of the time-zone database such as Europe/Oslo. Got: {value!r}")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plant:
+        nodes: dict[tuple[str, str], str] = {}
+        for equipment_id, equipment in self.equipment.items():
+            if equipment.server not in self.servers:
+                allowed = ", ".join(self.servers)
+                raise ValueError(f"equipment.{equipment_id}.server must be one of {allowed}. Got: {equipment.server!r}")
+            if (equipment.load is None) != (equipment.rated_load is None):
+                raise ValueError(f"equipment.{equipment_id}: load and rated_load are given together or not at all")
+            meanings: set[tuple[str, str]] = set()
+            for index, tag in enumerate(equipment.tags):
+                place = f"equipment.{equipment_id}.tags[{index}]"
+                if (earlier := nodes.get((equipment.server, tag.node))) is not None:
+                    raise ValueError(
+                        f"{place}: duplicate tag: node {tag.node!r} is already {earlier}; a node is one tag"
+                    )
+                nodes[equipment.server, tag.node] = place
+                if (tag.measurement, tag.position) in meanings:
+                    raise ValueError(
+                        f"{place}: duplicate tag: {equipment_id} already has {tag.measurement!r} at position "
+                        f"{tag.position!r}; give each a position of its own"
+                    )
+                meanings.add((tag.measurement, tag.position))
+        return self
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    def limits_of(self, tag: Tag) -> Limits | None:
+        """The tag's own limits, else those of its measurement."""
+        return tag.limits or self.limits.get(tag.measurement)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where plain YAML keeps the last in silence."""
+
+
+def _unique_keys(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen: set[Any] = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_keys)
+
+
+def load_plant(path: Path) -> Plant:
+    """Read and check a plant file.
+
+    Raises PlantFileError, one line that names the file, the place, what is wrong and what is allowed.
+    """
+    document = read_yaml(path)
+    try:
+        return Plant.model_validate(document)
+    except ValidationError as error:
+        raise PlantFileError(f"{path}: {first_problem(error, Plant)}") from error
+
+
+def read_yaml(path: Path) -> Any:
+    """A YAML file as Python values; raises PlantFileError with the line where it can't be read."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return yaml.load(file, Loader=_Loader)
+    except OSError as error:
+        raise PlantFileError(f"{path}: can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise PlantFileError(f"{path}{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of pydantic's complaints as `key: what is wrong; what is allowed`."""
+    problem = error.errors()[0]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"]).lstrip(".")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_fields_at(model, problem["loc"][:-1]))
+        return f"{place}: unknown key; allowed here: {allowed}{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    got = "" if problem["type"] == "value_error" or problem["type"] == "missing" else f". Got: {problem['input']!r}"
+    return f"{place}: {message}{got}{more}".removeprefix(": ")
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The field names that are legal where `loc` points, found by walking the annotations."""
+    from typing import get_args
+
+    current: Any = model
+    for part in loc:
+        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
+            current = current.model_fields[str(part)].annotation
+        else:
+            current = get_args(current)[-1]
+        while not (isinstance(current, type) and issubclass(current, BaseModel)):
+            options = [a for a in get_args(current) if isinstance(a, type) and issubclass(a, BaseModel)]
+            if not options:
+                break
+            if part is loc[-1] or not get_args(current):
+                current = options[-1]
+            else:
+                break
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []

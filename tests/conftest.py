@@ -1,0 +1,67 @@
+"""One embedded Postgres a test session, one migrated template database, one clone of it a test."""
+
+from __future__ import annotations
+
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from warehouse import server
+from warehouse.migrate import create_databases, migrate
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A running server; its default database is the migrated template, which no test writes to."""
+    var = tmp_path_factory.mktemp("cluster")
+    for folder in (var, *var.parents[:2]):
+        folder.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
+    settings = Settings(var=var, postgres_port=free_port(), pgdatabase="template_millwright")
+    with server.running(settings):
+        migrate(settings)
+        yield settings
+
+
+@pytest.fixture
+def warehouse(cluster: Settings) -> Iterator[Settings]:
+    """Settings of a warehouse of the test's own: migrated, empty, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with connect(cluster, Role.ADMIN, "postgres", autocommit=True) as admin:
+        admin.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(cluster.pgdatabase))
+        )
+        settings = cluster.model_copy(update={"pgdatabase": name})
+        create_databases(settings)  # grants on a database are not cloned with it
+        yield settings
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def admin(warehouse: Settings) -> Iterator[psycopg.Connection]:
+    """An autocommit connection of the admin to the test's warehouse."""
+    with connect(warehouse, Role.ADMIN, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def recorded_data() -> Path:
+    """The folder of real data sets, which is not part of the project."""
+    if not DATA.is_dir():
+        pytest.skip(f"the recorded data sets are not at {DATA}")
+    return DATA

