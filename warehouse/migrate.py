@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
-from yoyo import get_backend, read_migrations
 
+from warehouse import server
+from warehouse.errors import WarehouseError
 from warehouse.roles import Role, connect, create_roles, url
 from warehouse.settings import Settings
 
@@ -38,6 +41,9 @@ def create_databases(settings: Settings) -> None:
 
 def migrate(settings: Settings) -> list[str]:
     """Apply what is missing and return the names of what was applied, in order."""
+    # Imported here: `wait` is at the head of every process and needs none of it.
+    from yoyo import get_backend, read_migrations
+
     create_databases(settings)
     backend = get_backend(url(settings, Role.ADMIN))
     try:
@@ -49,3 +55,37 @@ def migrate(settings: Settings) -> list[str]:
     finally:
         backend.connection.close()
     return names
+
+
+def missing(settings: Settings) -> list[str]:
+    """The names of the migrations that the warehouse hasn't had yet, in order; changes nothing.
+
+    Raises psycopg.OperationalError while there is no server or no database.
+    """
+    known = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
+    with connect(settings, Role.ADMIN) as connection:
+        table = connection.execute("SELECT to_regclass('public._yoyo_migration')").fetchone()
+        if table is None or table[0] is None:
+            return known
+        applied = {name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")}
+    return [name for name in known if name not in applied]
+
+
+def wait_migrated(settings: Settings, timeout: float = 60.0) -> None:
+    """Return once the server answers and no migration is missing; raise if that takes more than `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    server.wait(settings, timeout)
+    while left := _missing_or_why_unknown(settings):
+        if time.monotonic() > deadline:
+            raise WarehouseError(
+                f"database {settings.pgdatabase} on port {settings.port} lacks {', '.join(left)}; "
+                "run: python -m warehouse migrate"
+            )
+        time.sleep(0.2)
+
+
+def _missing_or_why_unknown(settings: Settings) -> list[str]:
+    try:
+        return missing(settings)
+    except psycopg.OperationalError as error:
+        return [" ".join(str(error).split())]

@@ -6,6 +6,7 @@ override them, for secrets that come from elsewhere.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -39,20 +40,30 @@ class Role(StrEnum):
 def write_private(path: Path, text: str) -> None:
     """Write `text` to `path` so that no other user can read it at any moment."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)
     partial.replace(path)
 
 
-def passwords(settings: Settings) -> dict[Role, str]:
-    """The password of every role, generated on the first call."""
-    path = settings.var / "passwords.json"
+def _stored_passwords(path: Path) -> dict[str, str]:
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    missing = [role for role in Role if role.value not in stored]
-    if missing:
+    if all(role.value in stored for role in Role):
+        return stored
+    # The processes of a Procfile start together: the first one here generates, the others read what it wrote.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        missing = [role for role in Role if role.value not in stored]
         stored.update({role.value: secrets.token_urlsafe(18) for role in missing})
         write_private(path, json.dumps(stored, indent=2) + "\n")
+    return stored
+
+
+def passwords(settings: Settings) -> dict[Role, str]:
+    """The password of every role, generated on the first call."""
+    stored = _stored_passwords(settings.var / "passwords.json")
     known = {role: os.environ.get(f"MILLWRIGHT_PASSWORD_{role.name}", stored[role.value]) for role in Role}
     if settings.pgpassword:
         known[Role.ADMIN] = settings.pgpassword
