@@ -7,3 +7,11 @@ class IngestError(Exception):
 
 class PlantFileError(IngestError):
     """`plant.yml` can't be used; the message names the file, the key, what is wrong and what is allowed."""
+
+
+class MapFileError(IngestError):
+    """A map can't be used; the message names the file, the key, what is wrong and what is allowed."""
+
+
+class FileError(IngestError):
+    """A file to be loaded can't be used; the message names the file, line and column, and what is allowed."""

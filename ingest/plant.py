@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ingest.errors import PlantFileError
+from ingest.errors import IngestError, PlantFileError
 
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 DataType = Literal["double", "integer", "boolean", "string", "datetime"]
@@ -29,12 +29,12 @@ def _number(value: Any) -> float:
 Number = Annotated[float, BeforeValidator(_number)]
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Server(_Section):
-    """An OPC UA endpoint. Issue-level options (security, certificates) are added here."""
+class Server(Section):
+    """An OPC UA endpoint and how its session is kept."""
 
     url: str = Field(pattern=r"^opc\.tcp://")
     publishing_interval_ms: int = Field(500, ge=50, le=60_000)
@@ -43,7 +43,7 @@ class Server(_Section):
     password_env: str | None = Field(None, description="name of the environment variable that holds the password")
 
 
-class Bounds(_Section):
+class Bounds(Section):
     """Limits of one direction, in the tag's unit."""
 
     warning: Number | None = None
@@ -51,7 +51,7 @@ class Bounds(_Section):
     emergency: Number | None = None
 
 
-class Limits(_Section):
+class Limits(Section):
     """Limits of a measurement or a tag: `high` must rise with severity, `low` must fall."""
 
     high: Bounds = Bounds()
@@ -68,7 +68,7 @@ class Limits(_Section):
         return self
 
 
-class Tag(_Section):
+class Tag(Section):
     """One node of the server and what it means."""
 
     node: str = Field(min_length=1, description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)")
@@ -94,7 +94,7 @@ class Tag(_Section):
         return self
 
 
-class Equipment(_Section):
+class Equipment(Section):
     """A machine: where it stands, what its load is measured by, and its tags."""
 
     name: str
@@ -106,7 +106,7 @@ class Equipment(_Section):
     tags: list[Tag] = Field(min_length=1)
 
 
-class Plant(_Section):
+class Plant(Section):
     """The whole file."""
 
     plant_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
@@ -186,17 +186,17 @@ def load_plant(path: Path) -> Plant:
         raise PlantFileError(f"{path}: {first_problem(error, Plant)}") from error
 
 
-def read_yaml(path: Path) -> Any:
-    """A YAML file as Python values; raises PlantFileError with the line where it can't be read."""
+def read_yaml(path: Path, failure: type[IngestError] = PlantFileError) -> Any:
+    """A YAML file as Python values; raises `failure` with the line where it can't be read."""
     try:
         with path.open(encoding="utf-8") as file:
             return yaml.load(file, Loader=_Loader)
     except OSError as error:
-        raise PlantFileError(f"{path}: can't be read: {error.strerror}") from error
+        raise failure(f"{path}: can't be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
-        raise PlantFileError(f"{path}{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
+        raise failure(f"{path}{place}: not YAML: {getattr(error, 'problem', None) or error}") from error
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
