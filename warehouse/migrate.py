@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -40,20 +41,38 @@ def create_databases(settings: Settings) -> None:
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Apply what is missing and return the names of what was applied, in order."""
+    """Apply what is missing and return the names of what was applied, in order.
+
+    Raises WarehouseError where `PGUSER` is one of Millwright's own roles or the warehouse is newer than this version.
+    """
     # Imported here: `wait` is at the head of every process and needs none of it.
     from yoyo import get_backend, read_migrations
 
+    if settings.admin in {role.user(settings) for role in Role if role is not Role.ADMIN}:
+        raise WarehouseError(
+            f"PGUSER is {settings.admin}, which may not migrate (was var/env sourced in this shell?): "
+            "set PGUSER to a role with CREATEROLE and CREATEDB"
+        )
     create_databases(settings)
-    backend = get_backend(url(settings, Role.ADMIN))
-    try:
-        migrations = read_migrations(str(MIGRATIONS))
-        with backend.lock():
-            pending = backend.to_apply(migrations)
+    with connect(settings, Role.ADMIN, autocommit=True) as guard:
+        # Not yoyo's own lock, a row that a killed process leaves behind.
+        guard.execute("SELECT pg_advisory_lock(hashtext('millwright migrations'))")
+        if ahead := sorted(_applied(guard) - set(_known())):
+            raise WarehouseError(
+                f"database {settings.pgdatabase} has {', '.join(ahead)}, which this version doesn't know: "
+                "run the version that made it, or a newer one"
+            )
+        backend = get_backend(url(settings, Role.ADMIN))
+        try:
+            pending = backend.to_apply(read_migrations(str(MIGRATIONS)))
             names = [migration.id for migration in pending]
             backend.apply_migrations(pending)
-    finally:
-        backend.connection.close()
+        finally:
+            backend.connection.close()
+        guard.execute(
+            "UPDATE serving.policy SET deferral = %(wanted)s WHERE deferral <> %(wanted)s",
+            {"wanted": timedelta(minutes=settings.deferral_minutes)},
+        )
     return names
 
 
@@ -62,13 +81,19 @@ def missing(settings: Settings) -> list[str]:
 
     Raises psycopg.OperationalError while there is no server or no database.
     """
-    known = sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
     with connect(settings, Role.ADMIN) as connection:
-        table = connection.execute("SELECT to_regclass('public._yoyo_migration')").fetchone()
-        if table is None or table[0] is None:
-            return known
-        applied = {name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")}
-    return [name for name in known if name not in applied]
+        applied = _applied(connection)
+    return [name for name in _known() if name not in applied]
+
+
+def _known() -> list[str]:
+    return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
+
+
+def _applied(connection: psycopg.Connection) -> set[str]:
+    if connection.execute("SELECT 1 FROM pg_tables WHERE tablename = '_yoyo_migration'").fetchone() is None:
+        return set()
+    return {name for (name,) in connection.execute("SELECT migration_id FROM _yoyo_migration")}
 
 
 def wait_migrated(settings: Settings, timeout: float = 60.0) -> None:

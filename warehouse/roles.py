@@ -12,6 +12,7 @@ import os
 import secrets
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
@@ -33,8 +34,8 @@ class Role(StrEnum):
     MLFLOW = "mlflow"
 
     def user(self, settings: Settings) -> str:
-        """The Postgres role; the admin is whoever `PGUSER` says."""
-        return settings.pguser if self is Role.ADMIN else f"millwright_{self.value}"
+        """The Postgres role; on a server of one's own the admin is whoever `PGUSER` says."""
+        return settings.admin if self is Role.ADMIN else f"millwright_{self.value}"
 
 
 def write_private(path: Path, text: str) -> None:
@@ -62,11 +63,12 @@ def _stored_passwords(path: Path) -> dict[str, str]:
 
 
 def passwords(settings: Settings) -> dict[Role, str]:
-    """The password of every role, generated on the first call."""
+    """The password of every role, generated on the first call; that of the admin of a server of one's own may be ''."""
     stored = _stored_passwords(settings.var / "passwords.json")
     known = {role: os.environ.get(f"MILLWRIGHT_PASSWORD_{role.name}", stored[role.value]) for role in Role}
-    if settings.pgpassword:
-        known[Role.ADMIN] = settings.pgpassword
+    if not settings.embedded:
+        # Not ours to generate. Empty leaves libpq to its own ways: PGPASSFILE, ~/.pgpass, trust.
+        known[Role.ADMIN] = settings.pgpassword or os.environ.get("MILLWRIGHT_PASSWORD_ADMIN", "")
     return known
 
 
@@ -77,7 +79,7 @@ def conninfo(settings: Settings, role: Role, dbname: str | None = None) -> str:
         port=settings.port,
         dbname=dbname or settings.pgdatabase,
         user=role.user(settings),
-        password=passwords(settings)[role],
+        password=passwords(settings)[role] or None,
         application_name=f"millwright {role.value}",
         connect_timeout=10,
     )
@@ -85,10 +87,9 @@ def conninfo(settings: Settings, role: Role, dbname: str | None = None) -> str:
 
 def url(settings: Settings, role: Role, dbname: str | None = None, driver: str = "psycopg") -> str:
     """The same as an SQLAlchemy URL, for Airflow, MLflow and Great Expectations."""
-    return (
-        f"postgresql+{driver}://{role.user(settings)}:{passwords(settings)[role]}"
-        f"@{settings.host}:{settings.port}/{dbname or settings.pgdatabase}"
-    )
+    secret = passwords(settings)[role]
+    credentials = quote(role.user(settings), safe="") + (":" + quote(secret, safe="") if secret else "")
+    return f"postgresql+{driver}://{credentials}@{settings.host}:{settings.port}/{dbname or settings.pgdatabase}"
 
 
 def connect(

@@ -39,6 +39,8 @@ def _binaries() -> Path:
 BINARIES = _binaries()
 SYSTEM_USER = "millwright"
 PR_SET_PDEATHSIG = 1
+RECOVERY_TIMEOUT = 600.0
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # fsync and synchronous_commit stay at their safe defaults (DESIGN, rule 12). The rest suits 2 cores and an
 # insert-heavy load: fewer forced checkpoints.
@@ -142,7 +144,7 @@ def create(settings: Settings) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _run(
-            binary("initdb"), "-D", str(partial), "-U", settings.pguser, "-A", "scram-sha-256",
+            binary("initdb"), "-D", str(partial), "-U", settings.admin, "-A", "scram-sha-256",
             "--pwfile", str(pwfile), "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", cwd=root,
         )  # fmt: skip
     finally:
@@ -163,20 +165,34 @@ def _require_reachable(path: Path, user: pwd.struct_passwd) -> None:
                 )
 
 
+def _write_access_rules(settings: Settings, path: Path) -> None:
+    """Who may connect from where: this machine always, others only as operator and BI, and only if `bind` says so."""
+    rules = ["host all all samehost scram-sha-256"]
+    if settings.bind not in LOOPBACK:
+        guests = ",".join(role.user(settings) for role in (Role.OPERATOR, Role.BI))
+        rules.append(f'host "{settings.pgdatabase}" {guests} all scram-sha-256')
+    path.write_text("# Written at each start.\n" + "\n".join(rules) + "\n")
+    path.chmod(0o644)
+
+
 def start(settings: Settings) -> subprocess.Popen[bytes]:
     """Start the server as a child and wait until it takes connections; the child dies with its parent."""
+    require_free(settings.bind, settings.port, "MILLWRIGHT_POSTGRES_PORT")
     create(settings)
-    require_free("127.0.0.1", settings.port, "MILLWRIGHT_POSTGRES_PORT")
     data = data_directory(settings)
+    rules = data.parent / "pg_hba.conf"
+    _write_access_rules(settings, rules)
     with (settings.var / "postgres" / "server.log").open("ab") as log:
         server = subprocess.Popen(
-            [binary("postgres"), "-D", str(data), "-p", str(settings.port), "-h", settings.bind, "-k", ""],
+            [binary("postgres"), "-D", str(data), "-p", str(settings.port), "-h", settings.bind, "-k", "",
+             "-c", f"hba_file={rules}"],
             cwd=data.parent, env=_environment(), preexec_fn=_as_server_user(), stdout=log, stderr=log,
         )  # fmt: skip
     try:
-        wait(settings, server=server)
+        # Recovery after a crash takes as long as it takes.
+        wait(settings, timeout=RECOVERY_TIMEOUT, server=server)
     except BaseException:
-        server.send_signal(signal.SIGINT)
+        stop(server)
         raise
     return server
 
@@ -188,12 +204,31 @@ def wait(settings: Settings, timeout: float = 60.0, server: subprocess.Popen[byt
         try:
             psycopg.connect(conninfo(settings, Role.ADMIN, "postgres")).close()
         except psycopg.OperationalError as error:
-            if (server is not None and server.poll() is not None) or time.monotonic() > deadline:
-                log = settings.var / "postgres" / "server.log"
-                raise WarehouseError(f"Postgres on port {settings.port} doesn't answer ({error}); see {log}") from error
+            reason = " ".join(str(error).split())
+            place = f"Postgres at {settings.host}:{settings.port}"
+            if "password authentication failed" in reason:
+                raise WarehouseError(
+                    f"{place} refuses the password of {settings.admin}: {_password_hint(settings)}"
+                ) from error
+            if server is not None and server.poll() is not None:
+                raise WarehouseError(f"{place} stopped at its start: {_last_words(settings)}") from error
+            if time.monotonic() > deadline:
+                raise WarehouseError(f"{place} doesn't answer ({reason})") from error
             time.sleep(0.1)
         else:
             return
+
+
+def _password_hint(settings: Settings) -> str:
+    if settings.embedded:
+        return f"{settings.var / 'passwords.json'} isn't the one that {data_directory(settings)} was made with"
+    return "set PGPASSWORD, or write it to ~/.pgpass"
+
+
+def _last_words(settings: Settings) -> str:
+    log = settings.var / "postgres" / "server.log"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "FATAL" in line or "PANIC" in line]
+    return f"{lines[-1].partition('FATAL: ')[2].strip() or lines[-1]}; see {log}" if lines else f"see {log}"
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:

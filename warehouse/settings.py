@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+ADMIN = "millwright"
 HOME = Path(__file__).resolve().parent.parent
 
 
@@ -31,11 +32,21 @@ class Settings(BaseSettings):
     mlflow_port: int = Field(5000, description="port of the MLflow UI and registry")
     opcua_port: int = Field(4840, description="port of the demo plant's OPC UA server")
 
+    raw_retention_days: int = Field(30, ge=1, description="days that raw readings are kept once they are rolled up")
+    partitions_ahead_days: int = Field(7, ge=1, description="day partitions of raw readings that are made ahead")
+    rejected_retention_days: int = Field(90, ge=1, description="days that rejected readings are kept")
+    metrics_retention_days: int = Field(90, ge=1, description="days that pipeline metrics are kept")
+    deferral_minutes: int = Field(30, ge=1, description="minutes until a deferred recommendation is pending again")
+
     pghost: str | None = Field(None, validation_alias=_libpq("PGHOST"), description="a Postgres of your own")
-    pgport: int | None = Field(None, validation_alias=_libpq("PGPORT"))
-    pgdatabase: str = Field("millwright", validation_alias=_libpq("PGDATABASE"))
-    pguser: str = Field("millwright", validation_alias=_libpq("PGUSER"), description="role that migrates")
-    pgpassword: str | None = Field(None, validation_alias=_libpq("PGPASSWORD"))
+    pgport: int | None = Field(None, validation_alias=_libpq("PGPORT"), description="its port, 5432 unless given")
+    pgdatabase: str = Field("millwright", validation_alias=_libpq("PGDATABASE"), description="the warehouse's database")
+    pguser: str = Field(
+        ADMIN, validation_alias=_libpq("PGUSER"), description="role that migrates a Postgres of your own"
+    )
+    pgpassword: str | None = Field(
+        None, validation_alias=_libpq("PGPASSWORD"), description="its password, else ~/.pgpass"
+    )
 
     @property
     def embedded(self) -> bool:
@@ -44,7 +55,15 @@ class Settings(BaseSettings):
 
     @property
     def host(self) -> str:
-        return self.pghost or "127.0.0.1"
+        """Where clients on this machine connect to."""
+        if not self.embedded:
+            return str(self.pghost)
+        return "127.0.0.1" if self.bind in ("0.0.0.0", "::", "localhost") else self.bind
+
+    @property
+    def admin(self) -> str:
+        """The role that owns the schemas; the embedded server's is its own, whatever `PGUSER` a shell has."""
+        return ADMIN if self.embedded else self.pguser
 
     @property
     def port(self) -> int:

@@ -118,6 +118,7 @@ CREATE TABLE raw.rejected_events (
 );
 
 -- Create the day partitions that a stretch of source time needs; called by ingest before it lands, and ahead of time.
+-- Attached, not created in place: CREATE TABLE … PARTITION OF would wait for every reader of the table, and all writers for it.
 CREATE FUNCTION raw.ensure_partitions(from_ts timestamptz, to_ts timestamptz) RETURNS integer
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -128,14 +129,15 @@ BEGIN
     FOR day IN SELECT d::date FROM generate_series((from_ts AT TIME ZONE 'UTC')::date, (to_ts AT TIME ZONE 'UTC')::date, '1 day') AS d
     LOOP
         name := 'sensor_events_' || to_char(day, 'YYYYMMDD');
-        IF to_regclass('raw.' || name) IS NULL THEN
-            -- Two workers may meet the same new day.
-            PERFORM pg_advisory_xact_lock(hashtext('raw.ensure_partitions'));
-            EXECUTE format(
-                'CREATE TABLE IF NOT EXISTS raw.%I PARTITION OF raw.sensor_events FOR VALUES FROM (%L) TO (%L)',
-                name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
-            made := made + 1;
-        END IF;
+        CONTINUE WHEN to_regclass('raw.' || name) IS NOT NULL;
+        -- Two workers may meet the same new day.
+        PERFORM pg_advisory_xact_lock(hashtext('raw.ensure_partitions'));
+        CONTINUE WHEN to_regclass('raw.' || name) IS NOT NULL;
+        EXECUTE format('CREATE TABLE raw.%I (LIKE raw.sensor_events INCLUDING DEFAULTS)', name);
+        EXECUTE format(
+            'ALTER TABLE raw.sensor_events ATTACH PARTITION raw.%I FOR VALUES FROM (%L) TO (%L)',
+            name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+        made := made + 1;
     END LOOP;
     RETURN made;
 END $$;

@@ -65,21 +65,34 @@ SELECT
     created_at
 FROM serving.operator_answers;
 
+-- One row; `python -m warehouse migrate` brings it to what the settings say.
+CREATE TABLE serving.policy (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    deferral interval NOT NULL DEFAULT '30 minutes' CHECK (deferral > interval '0')
+);
+COMMENT ON COLUMN serving.policy.deferral IS 'a deferred recommendation is pending again after this long';
+INSERT INTO serving.policy DEFAULT VALUES;
+
 CREATE FUNCTION serving.read_timestamp(given text, what text) RETURNS timestamptz
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    result timestamptz;
 BEGIN
-    -- Ignition's dates are milliseconds since 1970.
-    IF given ~ '^\d{12,14}$' THEN
-        RETURN to_timestamp(given::bigint / 1000.0);
+    BEGIN
+        -- Ignition's dates are milliseconds since 1970.
+        result := CASE WHEN given ~ '^\d{12,13}$' THEN to_timestamp(given::bigint / 1000.0) ELSE nullif(given, '')::timestamptz END;
+    EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow OR invalid_parameter_value THEN
+        result := 'infinity';
+    END;
+    IF NOT isfinite(result) THEN
+        RAISE EXCEPTION '% is not a timestamp: got %, allowed is ISO 8601 or milliseconds since 1970', what, quote_nullable(given)
+            USING ERRCODE = 'invalid_datetime_format';
     END IF;
-    RETURN given::timestamptz;
-EXCEPTION WHEN invalid_datetime_format OR datetime_field_overflow THEN
-    RAISE EXCEPTION '% is not a timestamp: got %, allowed is ISO 8601 or milliseconds since 1970', what, quote_nullable(given)
-        USING ERRCODE = 'invalid_datetime_format';
+    RETURN result;
 END $$;
 
 CREATE FUNCTION serving.answer_recommendation() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = serving, pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     answer serving.operator_answers;
     existing serving.operator_answers;
@@ -104,9 +117,12 @@ BEGIN
     END IF;
     BEGIN
         answer.anomaly_score := nullif(NEW.anomaly_score, '')::double precision;
-    EXCEPTION WHEN invalid_text_representation THEN
-        RAISE EXCEPTION 'anomaly_score is not a number: got %', quote_literal(NEW.anomaly_score) USING ERRCODE = 'invalid_text_representation';
+    EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+        answer.anomaly_score := 'NaN';
     END;
+    IF answer.anomaly_score IN ('NaN', 'Infinity', '-Infinity') THEN
+        RAISE EXCEPTION 'anomaly_score is not a number: got %', quote_literal(NEW.anomaly_score) USING ERRCODE = 'invalid_text_representation';
+    END IF;
     BEGIN
         answer.asked_genie := nullif(NEW.asked_genie, '')::boolean;
     EXCEPTION WHEN invalid_text_representation THEN
@@ -134,7 +150,9 @@ BEGIN
 
     UPDATE serving.recommendations_serving AS r
     SET status = answer.operator_action,
-        deferred_until = CASE WHEN answer.operator_action = 'deferred' THEN answer.action_timestamp + interval '30 minutes' END
+        -- The HMI's clock may be ahead; a deferral must not outlast the policy.
+        deferred_until = CASE WHEN answer.operator_action = 'deferred'
+            THEN least(answer.action_timestamp, answer.created_at) + (SELECT p.deferral FROM serving.policy AS p) END
     WHERE r.recommendation_id = answer.recommendation_id AND answer.operator_action <> 'ask_ai_why';
     RETURN NEW;
 END $$;
@@ -168,13 +186,30 @@ CREATE TABLE serving.critical_alerts (
 CREATE INDEX critical_alerts_open ON serving.critical_alerts (equipment_id) WHERE state <> 'cleared';
 CREATE UNIQUE INDEX critical_alerts_one_open ON serving.critical_alerts (tag_id, severity, direction) WHERE state <> 'cleared';
 
+-- A notification is a hint, the table is the truth: a text too long for Postgres' 8,000 bytes is cut, and never fails the row.
+CREATE FUNCTION serving.announce(payload jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    short jsonb := payload;
+    length integer := 2000;
+BEGIN
+    LOOP
+        short := jsonb_set(short, '{recommendation_text}', to_jsonb(left(payload ->> 'recommendation_text', length)));
+        EXIT WHEN length = 0 OR octet_length(short::text) < 7900;
+        length := length / 2;
+    END LOOP;
+    IF octet_length(short::text) < 7900 THEN
+        PERFORM pg_notify('equipment_recommendations', short::text);
+    END IF;
+END $$;
+
 -- Every alert transition is announced, whoever makes it.
 CREATE FUNCTION serving.announce_alert() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_notify('equipment_recommendations', json_build_object(
+    PERFORM serving.announce(jsonb_build_object(
         'kind', 'alert', 'alert_id', NEW.alert_id, 'equipment_id', NEW.equipment_id, 'timestamp', NEW.timestamp, 'severity', NEW.severity,
-        'action_code', NEW.action_code, 'recommendation_text', left(NEW.recommendation_text, 2000), 'state', NEW.state)::text);
+        'action_code', NEW.action_code, 'recommendation_text', NEW.recommendation_text, 'state', NEW.state));
     RETURN NULL;
 END $$;
 CREATE TRIGGER announce_new_alert AFTER INSERT ON serving.critical_alerts FOR EACH ROW EXECUTE FUNCTION serving.announce_alert();
@@ -184,21 +219,26 @@ WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION serving.announce_al
 CREATE FUNCTION serving.announce_recommendation() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    PERFORM pg_notify('equipment_recommendations', json_build_object(
+    PERFORM serving.announce(jsonb_build_object(
         'kind', 'recommendation', 'recommendation_id', NEW.recommendation_id, 'equipment_id', NEW.equipment_id, 'timestamp', NEW.timestamp,
-        'severity', NEW.severity, 'action_code', NEW.action_code, 'recommendation_text', left(NEW.recommendation_text, 2000),
-        'anomaly_score', NEW.anomaly_score, 'confidence', NEW.confidence, 'published_at', NEW.published_at)::text);
+        'severity', NEW.severity, 'action_code', NEW.action_code, 'recommendation_text', NEW.recommendation_text,
+        'anomaly_score', NEW.anomaly_score, 'confidence', NEW.confidence, 'published_at', NEW.published_at, 'returned', TG_OP = 'UPDATE'));
     RETURN NULL;
 END $$;
 -- What was answered before it came here (imported history) is no news.
 CREATE TRIGGER announce_recommendation AFTER INSERT ON serving.recommendations_serving FOR EACH ROW
 WHEN (NEW.status = 'pending') EXECUTE FUNCTION serving.announce_recommendation();
+CREATE TRIGGER announce_returned_recommendation AFTER UPDATE OF status ON serving.recommendations_serving FOR EACH ROW
+WHEN (OLD.status = 'deferred' AND NEW.status = 'pending') EXECUTE FUNCTION serving.announce_recommendation();
 
 CREATE FUNCTION serving.acknowledge_alert(p_alert_id bigint, p_operator_id text) RETURNS serving.critical_alerts
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = serving, pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     alert serving.critical_alerts;
 BEGIN
+    IF coalesce(p_operator_id, '') = '' THEN
+        RAISE EXCEPTION 'operator_id is empty: an alert is acknowledged by someone' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     UPDATE serving.critical_alerts
     SET state = 'acknowledged', acknowledged_by = p_operator_id, acknowledged_at = clock_timestamp(), shelved_until = NULL
     WHERE alert_id = p_alert_id AND state <> 'cleared' RETURNING * INTO alert;
@@ -209,11 +249,14 @@ BEGIN
 END $$;
 
 CREATE FUNCTION serving.shelve_alert(p_alert_id bigint, p_operator_id text, p_until timestamptz) RETURNS serving.critical_alerts
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = serving, pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     alert serving.critical_alerts;
 BEGIN
-    IF p_until IS NULL OR p_until <= clock_timestamp() THEN
+    IF coalesce(p_operator_id, '') = '' THEN
+        RAISE EXCEPTION 'operator_id is empty: an alert is shelved by someone' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF p_until IS NULL OR NOT isfinite(p_until) OR p_until <= clock_timestamp() THEN
         RAISE EXCEPTION 'until must lie in the future. Got: %', coalesce(p_until::text, 'NULL') USING ERRCODE = 'invalid_parameter_value';
     END IF;
     UPDATE serving.critical_alerts SET state = 'shelved', shelved_by = p_operator_id, shelved_until = p_until
@@ -224,29 +267,65 @@ BEGIN
     RETURN alert;
 END $$;
 
+-- The same for an HMI that binds every parameter as varchar.
+CREATE FUNCTION serving.read_alert_id(given text) RETURNS bigint
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN given::bigint;
+EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+    RAISE EXCEPTION 'alert_id is not a whole number: got %', quote_nullable(given) USING ERRCODE = 'invalid_text_representation';
+END $$;
+
+CREATE FUNCTION serving.acknowledge_alert(p_alert_id text, p_operator_id text) RETURNS serving.critical_alerts
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT serving.acknowledge_alert(serving.read_alert_id(p_alert_id), p_operator_id);
+$$;
+
+CREATE FUNCTION serving.shelve_alert(p_alert_id text, p_operator_id text, p_until text) RETURNS serving.critical_alerts
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    SELECT serving.shelve_alert(serving.read_alert_id(p_alert_id), p_operator_id, serving.read_timestamp(p_until, 'until'));
+$$;
+
 -- Current state from the last value of each tag: fresh to the second, and no dbt relation, whose rebuild would drop it.
 CREATE VIEW serving.equipment_state AS
+WITH latest AS (
+    SELECT
+        t.equipment_id,
+        t.measurement,
+        t.role,
+        l.value,
+        l.source_ts,
+        -- A state as the server sends it, in the words of plant.yml.
+        coalesce(t.states ->> coalesce(l.value_text, l.value::text), lower(coalesce(l.value_text, l.value::text))) AS state,
+        -- NaN sorts above infinity.
+        l.status >> 30 = 0 AND coalesce(l.value > '-Infinity' AND l.value < 'Infinity', true) AS is_good
+    FROM raw.tags AS t
+    INNER JOIN raw.tag_latest AS l ON t.tag_id = l.tag_id
+    WHERE t.valid_to IS NULL
+)
+
 SELECT
     e.equipment_id,
     e.name AS equipment_name,
     e.area,
     e.equipment_type,
-    max(coalesce(t.states ->> coalesce(l.value_text, l.value::text), lower(coalesce(l.value_text, l.value::text))))
-    FILTER (WHERE t.role = 'state') AS run_state,
-    avg(l.value) FILTER (WHERE t.measurement = 'temperature' AND l.status >> 30 = 0) AS temperature,
-    max(l.value) FILTER (WHERE t.measurement = 'vibration' AND l.status >> 30 = 0) AS vibration,
-    avg(l.value) FILTER (WHERE t.measurement = 'pressure' AND l.status >> 30 = 0) AS pressure,
-    avg(l.value) FILTER (WHERE t.measurement = 'throughput' AND l.status >> 30 = 0) AS throughput,
-    avg(l.value) FILTER (WHERE t.measurement = 'power' AND l.status >> 30 = 0) AS power,
-    avg(l.value) FILTER (WHERE t.measurement = 'speed' AND l.status >> 30 = 0) AS speed,
-    count(*) FILTER (WHERE l.status >> 30 <> 0) AS bad_tags,
+    max(l.state) FILTER (WHERE l.role = 'state') AS run_state,
+    avg(l.value) FILTER (WHERE l.measurement = 'temperature' AND l.role = 'measurement' AND l.is_good) AS temperature,
+    max(l.value) FILTER (WHERE l.measurement = 'vibration' AND l.role = 'measurement' AND l.is_good) AS vibration,
+    avg(l.value) FILTER (WHERE l.measurement = 'pressure' AND l.role = 'measurement' AND l.is_good) AS pressure,
+    avg(l.value) FILTER (WHERE l.measurement = 'throughput' AND l.role = 'measurement' AND l.is_good) AS throughput,
+    avg(l.value) FILTER (WHERE l.measurement = 'power' AND l.role = 'measurement' AND l.is_good) AS power,
+    avg(l.value) FILTER (WHERE l.measurement = 'speed' AND l.role = 'measurement' AND l.is_good) AS speed,
+    avg(l.value) FILTER (WHERE l.measurement = 'current' AND l.role = 'measurement' AND l.is_good) AS "current",
+    avg(l.value) FILTER (WHERE l.measurement = 'voltage' AND l.role = 'measurement' AND l.is_good) AS voltage,
+    count(*) FILTER (WHERE NOT l.is_good) AS bad_tags,
     max(l.source_ts) AS last_value_at,
     extract(EPOCH FROM clock_timestamp() - max(l.source_ts))::double precision AS data_age_s
 FROM raw.equipment AS e
-LEFT JOIN raw.tags AS t ON e.equipment_id = t.equipment_id AND t.valid_to IS NULL
-LEFT JOIN raw.tag_latest AS l ON t.tag_id = l.tag_id
+LEFT JOIN latest AS l ON e.equipment_id = l.equipment_id
 WHERE e.retired_at IS NULL
 GROUP BY e.equipment_id;
+COMMENT ON VIEW serving.equipment_state IS 'One row per equipment in service: its last good values, averaged over positions (vibration: the largest).';
 
 CREATE VIEW serving.hmi_dashboard AS
 SELECT
@@ -286,5 +365,7 @@ GRANT INSERT, UPDATE ON serving.operator_answers TO millwright_score;
 GRANT INSERT, UPDATE ON serving.critical_alerts TO millwright_ingest;
 GRANT SELECT, INSERT, UPDATE ON serving.critical_alerts TO millwright_score;
 GRANT INSERT ON serving.operator_feedback TO millwright_operator;
-REVOKE EXECUTE ON FUNCTION serving.acknowledge_alert, serving.shelve_alert, serving.answer_recommendation FROM public;
-GRANT EXECUTE ON FUNCTION serving.acknowledge_alert, serving.shelve_alert TO millwright_operator;
+REVOKE EXECUTE ON FUNCTION serving.acknowledge_alert(bigint, text), serving.acknowledge_alert(text, text),
+serving.shelve_alert(bigint, text, timestamptz), serving.shelve_alert(text, text, text), serving.answer_recommendation() FROM public;
+GRANT EXECUTE ON FUNCTION serving.acknowledge_alert(bigint, text), serving.acknowledge_alert(text, text),
+serving.shelve_alert(bigint, text, timestamptz), serving.shelve_alert(text, text, text) TO millwright_operator;
