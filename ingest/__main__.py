@@ -1,0 +1,106 @@
+"""`python -m ingest`: OPC UA and files into the warehouse."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from ingest.errors import IngestError
+from warehouse.errors import WarehouseError
+from warehouse.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+PlantOption = Annotated[Path | None, typer.Option("--plant", help="the plant file; MILLWRIGHT_PLANT or plant.yml")]
+
+
+@app.command("sync-plant")
+def sync_plant_command(plant: PlantOption = None) -> None:
+    """Bring equipment, tags and limits of the warehouse in line with the plant file."""
+    from ingest.plant import load_plant
+    from ingest.tags import sync_plant
+
+    settings = Settings()
+    typer.echo(f"tags: {sync_plant(settings, load_plant(plant or settings.plant), datetime.now(UTC))}")
+
+
+@app.command("backfill")
+def backfill_command(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet")],
+    map_file: Annotated[Path, typer.Option("--map", help="what the columns mean: maps/*.yml")],
+) -> None:
+    """Land a historian's export; repeating it changes nothing."""
+    from ingest.backfill import backfill
+    from ingest.mapping import load_mapping
+    from ingest.progress import bar
+
+    settings, mapping = Settings(), load_mapping(map_file)
+    for path in files:
+        with bar(path.name) as progress:
+            result = backfill(settings, path, mapping, datetime.now(UTC), progress)
+        typer.echo(
+            f"{path}: {result.rows:,} rows, {result.landed:,} new;"
+            f" {result.checked_s:.1f} s to check, {result.landed_s:.1f} s to land, {result.rows_per_s:,.0f} rows/s"
+        )
+
+
+@app.command("load")
+def load_command(
+    system: Annotated[str, typer.Argument(help="mes, sap or cmms")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet, named after their tables")],
+) -> None:
+    """Load exports of MES, SAP or CMMS; rows that are there already are brought up to date."""
+    from ingest.load import load
+
+    for result in load(Settings(), system, files):
+        typer.echo(f"raw.{result.table}: {result.rows:,} rows, {result.inserted:,} new, {result.updated:,} changed")
+
+
+@app.command("check")
+def check_command(plant: PlantOption = None) -> None:
+    """Connect to every server of the plant file, read every tag once and print a table."""
+    import asyncio
+
+    from ingest.check import check, table
+    from ingest.plant import load_plant
+
+    findings = asyncio.run(check(load_plant(plant or Settings().plant)))
+    table(findings)
+    if any(finding.outcome != "ok" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command("run")
+def run_command(
+    plant: PlantOption = None,
+    server: Annotated[list[str] | None, typer.Option(help="only these servers of the plant file")] = None,
+) -> None:
+    """Collect from the plant's servers until stopped."""
+    from ingest.plant import load_plant
+    from ingest.worker import run
+
+    settings = Settings()
+    raise typer.Exit(run(settings, load_plant(plant or settings.plant), server))
+
+
+def main() -> None:
+    try:
+        app()
+    except (IngestError, WarehouseError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    except psycopg.OperationalError as error:
+        message = str(error).strip().splitlines()[0]
+        typer.echo(
+            f"Postgres can't be reached: {message}; `python -m warehouse serve` starts the embedded one", err=True
+        )
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
