@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +30,7 @@ from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 ROWS_A_TRANSACTION: Final = 250_000
+CONNECTIONS: Final = 2
 _DAY_US: Final = 86_400_000_000
 # Postgres' own range starts at 4713 BC, but a day partition before 1900 or after 2200 is a misread column.
 _FIRST_US, _LAST_US = -3_155_673_600_000_000, 6_311_433_600_000_000
@@ -238,20 +243,53 @@ def _unknown_tag(
 
 def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progress) -> int:
     landed = done = 0
-    direct = True
-    with connect(settings, Role.INGEST) as connection:
-        for chunk in _chunks(readings):
-            prepared = landing.prepare(chunk)
-            landing.ensure_partitions(connection, landing.days_of(prepared.readings.rows))
-            connection.commit()
-            available = prepared.readings.rows["source_ts"] + delay_us
-            new = _land_chunk(connection, prepared, available, direct)
-            # Where a file has landed before, asking first is cheaper than being refused.
-            direct = new > 0 or not len(prepared)
-            landed += new
-            done += len(chunk)
-            progress("landing", done, len(readings))
+    with connect(settings, Role.INGEST, autocommit=True) as connection:
+        # Beforehand: a partition made in passing would lock out the other connection until the commit.
+        landing.ensure_partitions(connection, landing.days_of(readings.rows))
+    lane = _Lane(settings, delay_us)
+    chunks = _chunks(readings)
+    with ThreadPoolExecutor(CONNECTIONS, initializer=lane.open) as pool:
+        try:
+            # A few ahead, no more: a chunk being prepared takes memory.
+            pending = deque(pool.submit(lane.land, chunk) for chunk in islice(chunks, CONNECTIONS + 1))
+            while pending:
+                rows, new = pending.popleft().result()
+                landed += new
+                done += rows
+                progress("landing", done, len(readings))
+                pending.extend(pool.submit(lane.land, chunk) for chunk in islice(chunks, 1))
+        finally:
+            pool.shutdown(cancel_futures=True)
+            lane.close()
     return landed
+
+
+class _Lane:
+    """What the landing threads share; each has a connection of its own."""
+
+    def __init__(self, settings: Settings, delay_us: int) -> None:
+        self._settings = settings
+        self._delay_us = delay_us
+        self._local = threading.local()
+        self._connections: list[psycopg.Connection] = []
+        self._direct = True
+
+    def open(self) -> None:
+        self._local.connection = connect(self._settings, Role.INGEST, autocommit=True)
+        self._connections.append(self._local.connection)
+
+    def close(self) -> None:
+        for connection in self._connections:
+            connection.close()
+
+    def land(self, chunk: Readings) -> tuple[int, int]:
+        """Land a chunk in one transaction; returns its rows and how many were new."""
+        prepared = landing.prepare(chunk)
+        available = prepared.readings.rows["source_ts"] + self._delay_us
+        new = _land_chunk(self._local.connection, prepared, available, self._direct)
+        # Where a file has landed before, asking first is cheaper than being refused.
+        self._direct = new > 0 or not len(prepared)
+        return len(chunk), new
 
 
 def _land_chunk(connection: psycopg.Connection, prepared: Prepared, available: NDArray[np.int64], direct: bool) -> int:
