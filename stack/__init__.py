@@ -1,0 +1,1 @@
+"""The whole system on one machine: environment, Procfile supervisor, preparation, live status, smoke run."""

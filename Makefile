@@ -1,0 +1,50 @@
+# `make help` says what there is. Everything runs in .venv, everything it keeps is under var/.
+
+# The newest Python that every package of the lock supports; override with make demo PYTHON=/path/to/python3.12
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+PLANT ?= plant.yml
+VENV := .venv
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test smoke lint docs clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+
+demo: $(INSTALLED) ## the whole system with a demo plant and 90 days of history, until Ctrl-C
+	@$(VENV)/bin/python -m stack up --demo
+
+run: $(INSTALLED) ## the same for a plant of your own: make run PLANT=my.yml
+	@$(VENV)/bin/python -m stack up --plant $(PLANT)
+
+test: $(INSTALLED) ## unit, integration, dbt and DAG tests on an embedded Postgres
+	@$(VENV)/bin/python -m pytest
+
+smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recommendation, an answer, a retraining
+	@$(VENV)/bin/python -m stack smoke
+
+lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project warehouse/migrations
+
+docs: $(INSTALLED) ## dbt's documentation of every model, into dbt_project/target (needs a running stack)
+	@$(VENV)/bin/python -m warehouse env >/dev/null
+	@. var/env && cd dbt_project && ../$(VENV)/bin/dbt docs generate --static
+
+clean: ## remove var/: readings, models, Airflow's and MLflow's databases
+	rm -rf var
+
+# Once for each change of the lock; uv comes from the lock itself.
+$(INSTALLED): requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or say PYTHON=/path/to/it" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed. Got: $$($(PYTHON) --version 2>&1) at $(PYTHON). Install one, or say PYTHON=/path/to/it" >&2; exit 2; }
+	@echo "Installing the packages of requirements.txt into $(VENV) (once; a few minutes at most)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)"
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet -r requirements.txt
+	@touch $@

@@ -1,0 +1,134 @@
+"""Makes an installation ready before its processes start: what is done is done once, what was cut short is resumed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from stack.environment import environment
+from stack.errors import StackError
+from stack.steps import STEPS, progress_file
+from stack.supervisor import leave_none, spawn, tail
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+# Steps at a time: two cores.
+PARALLEL = 3
+
+
+@dataclass
+class Preparation:
+    """One run of the steps. `done` hears of each step as it is finished, in this thread."""
+
+    settings: Settings
+    demo: bool
+    history_days: int
+    done: Callable[[str], None] = lambda name: None
+    tick: Callable[[], None] = lambda: None
+    console: Console = field(default_factory=lambda: Console(stderr=True))
+
+    @property
+    def path(self) -> Path:
+        return self.settings.var / "prepared.json"
+
+    def run(self) -> dict[str, float]:
+        """Run the steps that are not done, side by side where they can; returns seconds a step. Needs Postgres."""
+        record = self._record()
+        wanted = [name for name, step in STEPS.items() if self.demo or not step.demo]
+        finished = {name for name in wanted if self._is_done(record, name)}
+        for name in wanted:
+            if name in finished:
+                self.done(name)
+        seconds: dict[str, float] = {}
+        columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        running: dict[str, tuple[subprocess.Popen[bytes], float, TaskID]] = {}
+        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
+            try:
+                while len(finished) < len(wanted):
+                    for name in wanted:
+                        step = STEPS[name]
+                        ready = finished.issuperset(need for need in step.needs if need in wanted)
+                        if ready and name not in finished and name not in running and len(running) < PARALLEL:
+                            running[name] = (
+                                self._start(name, record["until"]),
+                                time.monotonic(),
+                                progress.add_task(step.title, total=None),
+                            )
+                            self._say(f"{step.title} …")
+                    for name, (child, began, bar) in list(running.items()):
+                        self._show(progress, bar, name)
+                        if (code := child.poll()) is None:
+                            continue
+                        if code:
+                            raise StackError(f"{STEPS[name].title} failed; the end of {self._log(name)}:\n"
+                                             f"{tail(self._log(name))}")  # fmt: skip
+                        del running[name]
+                        seconds[name] = round(time.monotonic() - began, 1)
+                        finished.add(name)
+                        self._remember(record, name, seconds[name])
+                        progress.update(bar, total=1, completed=1)
+                        self._say(f"{STEPS[name].title}: {seconds[name]} s")
+                        self.done(name)
+                    self.tick()
+                    time.sleep(0.1)
+            finally:
+                for child, _, _ in running.values():
+                    child.terminate()
+                leave_none(psutil.Process(child.pid) for child, _, _ in running.values() if child.poll() is None)
+        return seconds
+
+    def _say(self, text: str) -> None:
+        # On a terminal the bars say it.
+        if not self.console.is_terminal:
+            self.console.print(text, highlight=False)
+
+    def _log(self, name: str) -> Path:
+        return self.settings.var / "log" / f"prepare-{name}.log"
+
+    def _start(self, name: str, until: str) -> subprocess.Popen[bytes]:
+        progress_file(self.settings, name).unlink(missing_ok=True)
+        command = f"python -m stack step {name} --until {until} --history-days {self.history_days}"
+        return spawn(command, environment(self.settings), self._log(name))
+
+    def _show(self, progress: Progress, bar: TaskID, name: str) -> None:
+        path = progress_file(self.settings, name)
+        if path.exists():
+            stage, done, total = json.loads(path.read_text())
+            progress.update(bar, description=f"{STEPS[name].title}: {stage}", completed=done, total=total)
+
+    def _record(self) -> dict[str, Any]:
+        """What was done to this cluster; another cluster's record (a new `var/postgres`) counts for nothing."""
+        with connect(self.settings, Role.ADMIN, "postgres") as connection:
+            row = connection.execute("SELECT system_identifier::text FROM pg_control_system()").fetchone()
+        assert row is not None
+        if self.path.exists():
+            stored: dict[str, Any] = json.loads(self.path.read_text())
+            if stored["system_identifier"] == row[0]:
+                return stored
+        now = datetime.now(UTC).replace(second=0, microsecond=0)
+        return {"system_identifier": row[0], "until": now.isoformat(), "steps": {}}
+
+    def _is_done(self, record: dict[str, Any], name: str) -> bool:
+        made_for = STEPS[name].made_for
+        step = record["steps"].get(name)
+        return made_for is not None and step is not None and step["made_for"] == made_for
+
+    def _remember(self, record: dict[str, Any], name: str, seconds: float) -> None:
+        record["steps"][name] = {
+            "made_for": STEPS[name].made_for,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": seconds,
+        }
+        partial = self.path.with_suffix(".partial")
+        partial.write_text(json.dumps(record, indent=2) + "\n")
+        partial.replace(self.path)

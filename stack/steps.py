@@ -1,0 +1,160 @@
+"""The steps that make an installation ready, each a call of another folder's function.
+
+A step runs in a process of its own (`python -m stack step NAME`), can be repeated without harm, and says how far it is.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from stack.errors import StackError
+from warehouse.settings import HOME, Settings
+
+Report = Callable[[str, int, int | None], None]
+# That of `python -m simulator serve`: the live plant goes on where the history ends.
+SEED = 7
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the steps work on: `until` is where the history ends and the live plant begins."""
+
+    settings: Settings
+    until: datetime
+    history_days: int
+    report: Report
+
+    @property
+    def history(self) -> Path:
+        return self.settings.var / "history"
+
+
+@dataclass(frozen=True)
+class Step:
+    """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start."""
+
+    title: str
+    run: Callable[[Context], None]
+    needs: tuple[str, ...] = ()
+    made_for: str | None = "1"
+    demo: bool = False
+
+
+def _migrate(context: Context) -> None:
+    from warehouse.migrate import migrate
+
+    migrate(context.settings)
+
+
+def _airflow(_context: Context) -> None:
+    subprocess.run(["airflow", "db", "migrate"], check=True, stdin=subprocess.DEVNULL)
+
+
+def _mlflow(context: Context) -> None:
+    from mlflow.db import upgrade
+
+    from warehouse.roles import Role, url
+
+    # The command's function: on the command line the password would show in the list of processes.
+    upgrade.callback(url(context.settings, Role.MLFLOW, "mlflow", driver="psycopg2"))
+
+
+def _plant(context: Context) -> None:
+    from ingest.plant import load_plant
+    from ingest.tags import sync_plant
+
+    sync_plant(context.settings, load_plant(context.settings.plant), datetime.now(UTC))
+
+
+def _history(context: Context) -> None:
+    from ingest.plant import load_plant
+    from simulator.history import write_history
+
+    def progress(done: int, of: int) -> None:
+        context.report("days", done, of)
+
+    # The plant as it is shipped: tags that a derived plant file adds have no past.
+    plant = load_plant(HOME / "plant.yml")
+    write_history(plant, SEED, context.history_days, context.until, context.history, progress)
+
+
+def _readings(context: Context) -> None:
+    from ingest.backfill import backfill
+    from ingest.mapping import load_mapping
+
+    mapping = load_mapping(HOME / "maps" / "demo_history.yml")
+    backfill(context.settings, context.history / "readings.parquet", mapping, context.until, context.report)
+
+
+def _records(context: Context) -> None:
+    from ingest.load import load
+
+    for system in ("mes", "sap", "cmms"):
+        load(context.settings, system, sorted(context.history.glob(f"{system}_*.csv")))
+
+
+def _features(context: Context) -> None:
+    from warehouse.transform import build
+
+    # Live readings have come in since `until`; they are part of this build.
+    result = build(context.settings, datetime.now(UTC))
+    if not result.succeeded:
+        raise StackError(f"dbt build failed: {'; '.join(result.failures)}")
+
+
+def _past(context: Context) -> None:
+    from ml.history import import_history
+
+    import_history(context.settings, context.history, context.until)
+
+
+def _model(context: Context) -> None:
+    from ml.training import train
+
+    result = train(context.settings, datetime.now(UTC), bootstrap=True)
+    if result.model_version is None:
+        raise StackError(f"no first model: {result.reason}")
+
+
+STEPS: dict[str, Step] = {
+    "migrate": Step("Warehouse migrations", _migrate, made_for=None),
+    "plant": Step("Tags of the plant file", _plant, ("migrate",), made_for=None),
+    "history": Step("History of the demo plant", _history, demo=True),
+    "airflow": Step("Airflow's database", _airflow, ("migrate",), made_for=version("apache-airflow")),
+    "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
+    "readings": Step("Landing the readings", _readings, ("plant", "history"), demo=True),
+    "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
+    "features": Step("Features, by dbt", _features, ("readings", "records"), demo=True),
+    "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
+    "model": Step("Training the first model", _model, ("features", "past", "mlflow"), demo=True),
+}
+
+
+def progress_file(settings: Settings, name: str) -> Path:
+    return settings.var / "prepare" / f"{name}.progress"
+
+
+def run_step(settings: Settings, name: str, until: datetime, history_days: int) -> None:
+    """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stage, done, total]."""
+    if name not in STEPS:
+        raise StackError(f"step must be one of {', '.join(STEPS)}. Got: {name!r}")
+    path = progress_file(settings, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = 0.0
+
+    def report(stage: str, done: int, total: int | None) -> None:
+        nonlocal written
+        if time.monotonic() - written > 0.2 or done == total:
+            partial = path.with_suffix(".partial")
+            partial.write_text(json.dumps([stage, done, total]))
+            partial.replace(path)
+            written = time.monotonic()
+
+    STEPS[name].run(Context(settings, until, history_days, report))
