@@ -28,7 +28,15 @@ _MAKERS = {
     "mill": ("Kvern", "BM-52"),
     "reactor": ("Alkem", "LR-18"),
 }
-_COST_PER_H = {"haul_truck": 4200, "crusher": 9500, "screen": 5200, "conveyor": 6800, "pump": 3900, "mill": 14500, "reactor": 11200}
+_COST_PER_H = {
+    "haul_truck": 4200,
+    "crusher": 9500,
+    "screen": 5200,
+    "conveyor": 6800,
+    "pump": 3900,
+    "mill": 14500,
+    "reactor": 11200,
+}
 _PARTS = {
     "bearing": ("Spherical roller bearing", 21, 1850.0),
     "cooling": ("Coolant pump and filter set", 10, 940.0),
@@ -54,36 +62,98 @@ _DEFECTS = {
 
 def write(timeline: Timeline, seed: int, out: Path) -> None:
     """Write the seven files of `raw.mes_*`, `raw.sap_*` and `raw.cmms_*` under `out`."""
-    write_csv(out / "mes_shifts.csv", ("shift_id", "shift", "crew", "starts_at", "ends_at", "available_at"), _shifts(timeline))
+    write_csv(
+        out / "mes_shifts.csv", ("shift_id", "shift", "crew", "starts_at", "ends_at", "available_at"), _shifts(timeline)
+    )
     write_csv(
         out / "mes_schedules.csv",
-        ("schedule_id", "equipment_id", "order_id", "product", "planned_state", "planned_rate", "starts_at", "ends_at", "available_at"),
+        (
+            "schedule_id",
+            "equipment_id",
+            "order_id",
+            "product",
+            "planned_state",
+            "planned_rate",
+            "starts_at",
+            "ends_at",
+            "available_at",
+        ),
         _schedules(timeline),
     )
     write_csv(
         out / "mes_quality_inspections.csv",
-        ("inspection_id", "equipment_id", "order_id", "inspected_at", "sample_size", "defects", "defect_type", "passed", "available_at"),
+        (
+            "inspection_id",
+            "equipment_id",
+            "order_id",
+            "inspected_at",
+            "sample_size",
+            "defects",
+            "defect_type",
+            "passed",
+            "available_at",
+        ),
         _inspections(timeline, seed),
     )
     write_csv(
         out / "sap_equipment.csv",
-        ("equipment_id", "plant_id", "manufacturer", "model", "commissioned_on", "criticality", "downtime_cost_per_h", "currency", "available_at"),
+        (
+            "equipment_id",
+            "plant_id",
+            "manufacturer",
+            "model",
+            "commissioned_on",
+            "criticality",
+            "downtime_cost_per_h",
+            "currency",
+            "available_at",
+        ),
         _assets(timeline, seed),
     )
     write_csv(
         out / "sap_spare_parts.csv",
-        ("part_id", "plant_id", "description", "component", "model", "stock", "lead_time_days", "unit_cost", "available_at"),
+        (
+            "part_id",
+            "plant_id",
+            "description",
+            "component",
+            "model",
+            "stock",
+            "lead_time_days",
+            "unit_cost",
+            "available_at",
+        ),
         _parts(timeline, seed),
     )
     orders, failures = _maintenance(timeline)
     write_csv(
         out / "cmms_work_orders.csv",
-        ("work_order_id", "equipment_id", "kind", "component", "problem_code", "action_taken", "opened_at", "started_at", "completed_at", "available_at"),
+        (
+            "work_order_id",
+            "equipment_id",
+            "kind",
+            "component",
+            "problem_code",
+            "action_taken",
+            "opened_at",
+            "started_at",
+            "completed_at",
+            "available_at",
+        ),
         orders,
     )
     write_csv(
         out / "cmms_failures.csv",
-        ("failure_id", "equipment_id", "component", "failure_mode", "failed_at", "repaired_at", "work_order_id", "available_at"),
+        (
+            "failure_id",
+            "equipment_id",
+            "component",
+            "failure_mode",
+            "failed_at",
+            "repaired_at",
+            "work_order_id",
+            "available_at",
+        ),
         failures,
     )
 
@@ -146,7 +216,10 @@ def _inspections(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
         own = stream(seed, "inspection", equipment_id, int(slot.starts))
         for hours in (2, 6):
             at = slot.starts + hours * _HOUR + float(own.integers(0, 30)) * 60
-            if not timeline.first <= at < timeline.until - _HOUR / 2 or timeline.said(np.array([at]))[0, slot.machine] != "RUNNING":
+            if (
+                not timeline.first <= at < timeline.until - _HOUR / 2
+                or timeline.said(np.array([at]))[0, slot.machine] != "RUNNING"
+            ):
                 continue
             grown = severities(past.faults, np.array([at]), machines.count)
             worst = max(float(column[0, slot.machine]) for column in grown.values())

@@ -1,4 +1,4 @@
-"""Recommendations that were shown in the past and what operators answered: right ones mostly executed, false rejected."""
+"""Recommendations shown in the past and what operators answered: right ones mostly executed, false ones rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from simulator.timeline import Stretch, Timeline
 
 RECOMMENDATION_COLUMNS = (
     "recommendation_id", "equipment_id", "timestamp", "anomaly_score", "severity", "action_code", "recommendation_text",
-    "confidence", "estimated_ttf", "temp_avg_5min", "vibration_avg_5min", "throughput_avg_5min", "status", "model_version",
+    "confidence", "estimated_ttf", "temp_avg_5min", "vibration_avg_5min", "throughput_avg_5min", "status",
+    "model_version",
 )  # fmt: skip
 ANSWER_COLUMNS = (
     "feedback_id", "recommendation_id", "equipment_id", "recommendation_timestamp", "action_code", "anomaly_score",
@@ -132,7 +133,9 @@ def _false(timeline: Timeline, seed: int, count: int) -> list[Shown]:
 def _rows(timeline: Timeline, means: Stretch, shown: Shown, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     equipment_id = timeline.machines.ids[shown.machine]
     own = stream(seed, "answer", equipment_id, int(shown.at))
-    answer = "executed" if shown.answered_at else str(own.choice(_ANSWERS, p=_WHEN_RIGHT if shown.right else _WHEN_FALSE))
+    answer = (
+        "executed" if shown.answered_at else str(own.choice(_ANSWERS, p=_WHEN_RIGHT if shown.right else _WHEN_FALSE))
+    )
     recommendation_id = f"HIST-{equipment_id}-{int(shown.at)}"
     averages = _averages(timeline, means, shown)
     row: dict[str, Any] = {

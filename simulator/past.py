@@ -72,7 +72,7 @@ def _episodes(machines: Machines, seed: int, first: float, until: float) -> list
     used: dict[str, int] = {}
     for machine, equipment_id in enumerate(machines.ids):
         own = stream(seed, "past", equipment_id)
-        count = round(int(own.integers(2, 5)) * (until - first) / (90 * DAY))
+        count = round(int(own.integers(3, 5)) * (until - first) / (90 * DAY))
         if count < 1 or end <= begin:
             continue
         # One fault a stretch of its own, so that two never overlap and there are healthy weeks in between.

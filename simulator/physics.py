@@ -59,9 +59,8 @@ class Physics:
         self._slow, self._white, self._drift = by_channel.T
         self._machine_of = np.array([channel.machine for channel in machines.channels])
         self._is_heat = np.array([channel.tag.measurement == "temperature" for channel in machines.channels])
-        self._scale = np.array(
-            [1.0 if heat else machines.rated[c.tag.measurement][c.machine] for heat, c in zip(self._is_heat, machines.channels, strict=True)]
-        )  # fmt: skip
+        full = [machines.rated[channel.tag.measurement][channel.machine] for channel in machines.channels]
+        self._scale = np.where(self._is_heat, 1.0, full)
         self._per_minute = np.array([60_000 / max(c.tag.sampling_interval_ms, 50) for c in machines.channels])
 
     def standing(self, moment: float) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -86,4 +87,4 @@ class Timeline:
 def days(first: float, until: float) -> list[tuple[float, float]]:
     """The UTC days of [first, until), cut at its ends."""
     cuts = [first, *np.arange((first // DAY_S + 1) * DAY_S, until, DAY_S).tolist(), until]
-    return [(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if b > a]
+    return [(a, b) for a, b in pairwise(cuts) if b > a]
