@@ -1,0 +1,162 @@
+"""Data-quality checkpoints with Great Expectations: is what landed, and what a model would learn from, fit for use?
+
+SQL condenses the readings and cuts the features to a stated slice; the expectations are about that. Every result is a
+row of `ops.data_quality_results`; one that blocks fails the checkpoint, the others warn.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from warehouse.errors import WarehouseError
+from warehouse.expectations import CHECKPOINTS, Check, Checkpoint
+from warehouse.roles import Role, connect, url
+from warehouse.settings import Settings
+
+
+@dataclass(frozen=True)
+class CheckpointResult:
+    """`succeeded` unless something that blocks failed; each failure and warning is a sentence."""
+
+    succeeded: bool
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one expectation."""
+
+    check: Check
+    succeeded: bool
+    observed: dict[str, Any]
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.check.subject}: {self.check.wanted}" + (
+            f". Got: {_text(self.observed)}" if self.observed else ""
+        )
+
+
+def check(settings: Settings, checkpoint: str, moment: datetime) -> CheckpointResult:
+    """Run the checkpoint `raw_landings` or `training_set` for `moment` and store what it found.
+
+    Nothing to look at is a failure that says so. Raises WarehouseError for an unknown checkpoint.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise WarehouseError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Got: {checkpoint!r}")
+    definition = CHECKPOINTS[checkpoint]
+    findings = _empty(settings, definition, moment) or _validate(settings, definition, moment)
+    _store(settings, checkpoint, moment, findings)
+    failed = [finding for finding in findings if not finding.succeeded]
+    failures = [finding.sentence for finding in failed if finding.check.blocking]
+    warnings = [finding.sentence for finding in failed if not finding.check.blocking]
+    return CheckpointResult(not failures, failures, warnings)
+
+
+def _empty(settings: Settings, definition: Checkpoint, moment: datetime) -> list[Finding]:
+    """One finding where there is nothing to check, else none."""
+    with connect(settings, Role.SCORE, autocommit=True) as connection:
+        if connection.execute("SELECT to_regclass(%s)", (definition.relation,)).fetchone() == (None,):
+            wanted = "exists (run: python -m warehouse transform)"
+        elif connection.execute(definition.any_row, {"moment": moment}).fetchone() is None:
+            wanted = f"has rows up to {moment:%Y-%m-%d %H:%M} UTC; nothing has landed yet"
+        else:
+            return []
+    return [Finding(Check("expect_rows", definition.relation, wanted, {}), False, {})]
+
+
+def _validate(settings: Settings, definition: Checkpoint, moment: datetime) -> list[Finding]:
+    # Nothing may leave this machine; read when the package is imported.
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    context = gx.get_context(mode="ephemeral", user_agent_str=None)
+    context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
+    # A temporary table a batch, so that its query runs once and not once a metric.
+    source = context.data_sources.add_postgres(
+        "warehouse",
+        connection_string=url(settings, Role.SCORE) + "?application_name=millwright%20quality",
+        create_temp_table=True,
+    )
+    findings: list[Finding] = []
+    try:
+        for name, batch in definition.batches.items():
+            query = batch.query.strip().replace(":moment", f"'{moment.isoformat()}'::timestamptz")
+            slice_ = source.add_query_asset(name=name, query=query).add_batch_definition("all").get_batch()
+            suite = gx.ExpectationSuite(name=name)
+            for item in batch.checks:
+                suite.add_expectation(getattr(gx.expectations, item.expectation)(**item.arguments))
+            outcome = slice_.validate(
+                suite,
+                result_format={
+                    "result_format": "COMPLETE",
+                    "unexpected_index_column_names": batch.key,
+                    "include_unexpected_rows": False,
+                },
+            )
+            findings += [
+                Finding(item, bool(result.success), _observed(result.to_json_dict()))
+                for item, result in zip(batch.checks, outcome.results, strict=True)
+            ]
+    finally:
+        # It keeps one engine to look with and one to work with.
+        source.get_execution_engine().close()
+        source.get_engine().dispose()
+    return findings
+
+
+def _observed(result: dict[str, Any]) -> dict[str, Any]:
+    """The telling part of a result: the value seen, or the rows that fail and how many."""
+    exception = result.get("exception_info") or {}
+    messages = [
+        str(part["exception_message"])
+        for part in (exception, *(value for value in exception.values() if isinstance(value, dict)))
+        if part.get("exception_message")
+    ]
+    if messages:
+        return {"error": messages[0].splitlines()[0]}
+    details = result.get("result", {})
+    if "observed_value" in details:
+        return {"value": details["observed_value"]}
+    return {
+        "failing_rows": details.get("unexpected_count", 0),
+        "of": details.get("element_count", 0),
+        "examples": [
+            {key: value if isinstance(value, str | int) else str(value) for key, value in row.items()}
+            for row in (details.get("unexpected_index_list") or [])[:5]
+        ],
+    }
+
+
+def _text(observed: dict[str, Any]) -> str:
+    if "value" in observed:
+        return str(observed["value"])
+    if "error" in observed:
+        return str(observed["error"])
+    examples = "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in observed["examples"])
+    return f"{observed['failing_rows']} of {observed['of']} rows ({examples})"
+
+
+def _store(settings: Settings, checkpoint: str, moment: datetime, findings: list[Finding]) -> None:
+    with connect(settings, Role.SCORE) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO ops.data_quality_results "
+            "(checkpoint, moment, expectation, subject, succeeded, blocking, observed, detail) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    checkpoint, moment, finding.check.expectation, finding.check.subject, finding.succeeded,
+                    finding.check.blocking, Jsonb(finding.observed), finding.check.wanted,
+                )
+                for finding in findings
+            ],
+        )  # fmt: skip
