@@ -39,6 +39,9 @@ class Server(Section):
     url: str = Field(pattern=r"^opc\.tcp://")
     publishing_interval_ms: int = Field(500, ge=50, le=60_000)
     session_timeout_s: int = Field(30, ge=5, le=3600)
+    silence_timeout_s: int = Field(10, ge=3, le=3600, description="without a value for so long the client is rebuilt")
+    oldest_value_days: int = Field(400, ge=1, description="live values older than this are rejected")
+    future_tolerance_s: int = Field(300, ge=0, description="live values further ahead of our clock are rejected")
     username: str | None = None
     password_env: str | None = Field(None, description="name of the environment variable that holds the password")
 
@@ -71,7 +74,9 @@ class Limits(Section):
 class Tag(Section):
     """One node of the server and what it means."""
 
-    node: str = Field(min_length=1, description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)")
+    node: str = Field(
+        pattern=r"^(nsu=[^;]+;)?(i=\d+|[sgb]=.+)$", description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)"
+    )
     measurement: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     position: str = ""
     role: TagRole = "measurement"

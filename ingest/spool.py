@@ -1,8 +1,8 @@
 """What has been taken from a server and has not landed yet: checksummed records in segments of an append-only file.
 
-A record is 4 bytes of length, 4 of CRC-32, and the payload. `append` and `sync` make payloads durable (one fsync for all
-that came meanwhile), `read` gives durable ones in order, `trim` forgets what has landed. After a crash everything that
-was not trimmed is read again; the landing is idempotent, so that is only repeated work.
+A record is 4 bytes of length, 4 of CRC-32, and the payload. `append` and `sync` make payloads durable (one fsync for
+all that came meanwhile), `read` gives durable ones in order, `trim` forgets what has landed. After a crash everything
+that was not trimmed is read again; the landing is idempotent, so that is only repeated work.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Spool:
         return self._read_at
 
     def append(self, payload: bytes) -> None:
-        """Write a record; it is durable after the next `sync`. Raises SpoolFullError or OSError, and then kept nothing."""
+        """Write a record; it is durable after the next `sync`. Where it raises, nothing was kept."""
         with self._lock:
             if sum(self._sizes.values()) + len(payload) > self.limit_bytes:
                 raise SpoolFullError(f"{self.folder} holds {self.limit_bytes} bytes")

@@ -1,0 +1,368 @@
+"""One server: a session that subscribes, hands over what comes, and is built anew whenever values stay away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import structlog
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
+
+from ingest import decoding
+from ingest.decoding import HEARTBEAT, Publication
+from ingest.nodes import NamespaceMissingError, resolve
+from ingest.plant import Server
+from ingest.readings import Readings
+
+# S7-1200 and its like take 50 times as long for more, whatever limit they state.
+ITEMS_A_CALL: Final = 200
+_PUBLISHES_IN_FLIGHT: Final = 3
+REQUEST_TIMEOUT_S: Final = 8.0
+_RETRY_MISSING_S: Final = 15.0
+_LONGEST_BACKOFF_S: Final = 30.0
+_QUEUED_S: Final = 10.0
+_BAD_NODE_ID_UNKNOWN: Final = 0x8034_0000
+_MOST_REPUBLISHED: Final = 1000
+
+
+class SessionLostError(Exception):
+    """The connection is of no use any more; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """A tag as a session needs it."""
+
+    tag_id: int
+    node: str
+    sampling_interval_ms: int
+    queue_size: int | None
+
+
+class Sink(Protocol):
+    """Where a session's values go."""
+
+    async def take(self, readings: Readings) -> None:
+        """Return when the readings are durable: they are acknowledged to the server right after."""
+
+    def lost(self, cause: str, detail: str, heard: datetime) -> None:
+        """Values may be missing from `heard` on, for every tag, until its next one."""
+
+
+def queue_size(tag: Subscribed, publishing_interval_ms: float) -> int:
+    """Enough for ten seconds without a Publish, and never the 1 that loses values without an overflow bit."""
+    longest = max(_QUEUED_S * 1000, 5 * publishing_interval_ms)
+    return tag.queue_size or min(10_000, max(20, math.ceil(longest / max(tag.sampling_interval_ms, 10))))
+
+
+def client_of(server: Server) -> Client:
+    """A client for `server`, not connected; the watch over values is the session's own."""
+    client = Client(server.url, timeout=REQUEST_TIMEOUT_S, watchdog_intervall=3600.0)
+    client.name = client.description = "Millwright ingest"
+    client.session_timeout = server.session_timeout_s * 1000
+    if server.username:
+        client.set_user(server.username)
+        client.set_password(os.environ.get(server.password_env or "", ""))
+    return client
+
+
+async def close(client: Client) -> None:
+    """Close session, channel and socket, within seconds whatever state they are in."""
+    # A session that can't be closed any more times out on the server, soon because it asked for a short time.
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(client.disconnect(), 3.0)
+    if client.uaclient.protocol is not None and client.uaclient.protocol.transport is not None:
+        client.uaclient.protocol.transport.abort()
+
+
+async def server_limit(client: Client, node: int) -> int:
+    """An operation limit of the server, at most ITEMS_A_CALL; servers that state none are asked for that many."""
+    try:
+        value = await client.get_node(ua.NodeId(node)).read_value()
+    except ua.UaError:
+        return ITEMS_A_CALL
+    return min(int(value), ITEMS_A_CALL) if value else ITEMS_A_CALL
+
+
+class Session:
+    """Keeps one server subscribed until `stop` is set."""
+
+    def __init__(self, name: str, server: Server, tags: Sequence[Subscribed], sink: Sink) -> None:
+        self.name = name
+        self.connected_tags = 0
+        self.reconnects = 0
+        self.clock_skew_s: float | None = None
+        self._server = server
+        self._tags = {tag.tag_id: tag for tag in tags}
+        self._sink = sink
+        self._log = structlog.get_logger("ingest").bind(server=name)
+        self._missing: dict[int, str] = {}
+        self._told_missing: set[int] = set()
+        self._items: dict[int, int] = {}
+        self._acks: list[ua.SubscriptionAcknowledgement] = []
+        self._sequence: int | None = None
+        self._subscription = 0
+        self._namespaces: list[str] = []
+        self._connected = datetime.now(UTC)
+        self._heard = time.monotonic()
+        self._heard_at: datetime | None = None
+        self._beating = False
+        self._holding = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Connect, collect, and begin again after whatever happens; returns when stopped."""
+        failures = 0
+        while not stop.is_set():
+            started = time.monotonic()
+            collecting = asyncio.create_task(self._collect())
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({collecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            if not collecting.done():
+                collecting.cancel()
+            reason = await _outcome(collecting)
+            was_connected, self.connected_tags = self.connected_tags > 0, 0
+            if stop.is_set():
+                break
+            if was_connected:
+                self.reconnects += 1
+                self._log.warning("connection_lost", reason=reason)
+                self._sink.lost("outage", reason, self._heard_at or self._connected)
+            failures = 0 if time.monotonic() - started > 2 * _LONGEST_BACKOFF_S else failures + 1
+            pause = min(_LONGEST_BACKOFF_S, 0.5 * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
+            if not was_connected and failures & (failures - 1) == 0:  # 1st, 2nd, 4th, 8th …: no flood
+                self._log.warning("connect_failed", url=self._server.url, reason=reason, attempts=failures)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+
+    async def _collect(self) -> None:
+        """One connection from beginning to end; always ends by an exception or by being cancelled."""
+        client = client_of(self._server)
+        try:
+            await asyncio.wait_for(client.connect(auto_reconnect=False), 3 * REQUEST_TIMEOUT_S)
+            session = client.uaclient.session
+            self._connected = datetime.now(UTC)
+            self._acks, self._sequence, self._missing, self._items = [], None, {}, {}
+            self._beating = False
+            self._namespaces = list(await client.get_namespace_array())
+            await self._subscribe(client, session)
+            self._heard = time.monotonic()
+            self.connected_tags = max(1, len(self._items))
+            self._log.info("connected", url=self._server.url, tags=len(self._items), missing=len(self._missing))
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(_PUBLISHES_IN_FLIGHT):
+                    tasks.create_task(self._pump(session, first=number == 0))
+                tasks.create_task(self._watch())
+                tasks.create_task(self._retry_missing(client, session))
+        finally:
+            await close(client)
+
+    async def _subscribe(self, client: Client, session: Any) -> None:
+        interval = self._server.publishing_interval_ms
+        request = ua.CreateSubscriptionRequest()
+        request.Parameters.RequestedPublishingInterval = interval
+        keep_alive = max(1, math.ceil(2000 / interval))
+        request.Parameters.RequestedMaxKeepAliveCount = keep_alive
+        lifetime = math.ceil(self._server.session_timeout_s * 1000 / interval)
+        request.Parameters.RequestedLifetimeCount = max(3 * keep_alive, lifetime)
+        request.Parameters.MaxNotificationsPerPublish = 0
+        request.Parameters.PublishingEnabled = True
+        # Not by the client's own method: that starts a loop which acknowledges on receipt, before anything is stored.
+        response = struct_from_binary(ua.CreateSubscriptionResponse, await session._send_request(request))
+        response.ResponseHeader.ServiceResult.check()
+        self._subscription = response.Parameters.SubscriptionId
+        self._publishing_ms = float(response.Parameters.RevisedPublishingInterval)
+        self._batch = await server_limit(
+            client, ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
+        )
+        beat = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+        results = await self._monitor(session, [(HEARTBEAT, beat, 1000.0, 2)])
+        self._beating = results[0].StatusCode.is_good()
+        await self._add(session, list(self._tags.values()))
+
+    async def _monitor(self, session: Any, items: Sequence[tuple[int, ua.NodeId, float, int]]) -> list[Any]:
+        parameters = ua.CreateMonitoredItemsParameters()
+        parameters.SubscriptionId = self._subscription
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        for handle, node_id, sampling, queue in items:
+            item = ua.MonitoredItemCreateRequest()
+            item.ItemToMonitor.NodeId = node_id
+            item.ItemToMonitor.AttributeId = ua.AttributeIds.Value
+            item.MonitoringMode = ua.MonitoringMode.Reporting
+            item.RequestedParameters.ClientHandle = handle
+            item.RequestedParameters.SamplingInterval = sampling
+            item.RequestedParameters.QueueSize = queue
+            item.RequestedParameters.DiscardOldest = True
+            parameters.ItemsToCreate.append(item)
+        return list(await session.create_monitored_items(parameters))
+
+    async def _add(self, session: Any, tags: Sequence[Subscribed]) -> None:
+        """Monitor what can be resolved now; one bad node stops no other."""
+        resolved: list[tuple[Subscribed, ua.NodeId]] = []
+        for tag in tags:
+            try:
+                resolved.append((tag, resolve(tag.node, self._namespaces)))
+            except (NamespaceMissingError, ValueError) as error:
+                self._missing[tag.tag_id] = str(error)
+        for start in range(0, len(resolved), self._batch):
+            part = resolved[start : start + self._batch]
+            results = await self._monitor(
+                session,
+                [
+                    (tag.tag_id, node_id, float(tag.sampling_interval_ms), queue_size(tag, self._publishing_ms))
+                    for tag, node_id in part
+                ],
+            )
+            for (tag, _), result in zip(part, results, strict=True):
+                if result.StatusCode.is_good():
+                    self._items[tag.tag_id] = result.MonitoredItemId
+                    self._missing.pop(tag.tag_id, None)
+                else:
+                    self._missing[tag.tag_id] = result.StatusCode.name
+        fresh = {tag_id: reason for tag_id, reason in self._missing.items() if tag_id not in self._told_missing}
+        if fresh:
+            some = {self._tags[tag_id].node: reason for tag_id, reason in list(fresh.items())[:5]}
+            self._log.warning("tags_missing", count=len(fresh), some=some, retried_every_s=_RETRY_MISSING_S)
+        if back := self._told_missing - set(self._missing):
+            self._log.info("tags_back", count=len(back))
+        self._told_missing = set(self._missing)
+
+    async def _retry_missing(self, client: Client, session: Any) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_MISSING_S)
+            if not self._missing:
+                continue
+            gone = [self._items.pop(tag_id) for tag_id in list(self._missing) if tag_id in self._items]
+            if gone:
+                parameters = ua.DeleteMonitoredItemsParameters()
+                parameters.SubscriptionId, parameters.MonitoredItemIds = self._subscription, gone
+                await session.delete_monitored_items(parameters)
+            # A namespace may have been added since; a shift within a connection is not allowed to servers.
+            self._namespaces = list(await client.get_namespace_array())
+            await self._add(session, [self._tags[tag_id] for tag_id in list(self._missing)])
+
+    async def _watch(self) -> None:
+        """End the connection when it says it is well and yet brings nothing."""
+        while True:
+            await asyncio.sleep(0.5)
+            silent = time.monotonic() - self._heard
+            if silent > self._server.silence_timeout_s and not self._holding:
+                raise SessionLostError(f"no value for {silent:.0f} s")
+
+    async def _pump(self, session: Any, *, first: bool) -> None:
+        """Ask for notifications, store each durably, and only then acknowledge it."""
+        while True:
+            request = ua.PublishRequest()
+            request.Parameters.SubscriptionAcknowledgements, self._acks = self._acks, []
+            try:
+                body = await session._send_request(request, timeout=0)
+            except ua.uaerrors.BadTooManyPublishRequests:
+                if first:
+                    raise
+                return  # the server allows fewer at a time
+            except ua.uaerrors.BadTimeout:
+                continue
+            received = datetime.now(UTC)
+            raw = bytes(body)
+            try:
+                published = decoding.decode(body, received, self._connected)
+            except ua.UaError:
+                raise
+            except Exception as error:
+                # Not acknowledged: the server keeps it, and the gap says that it is not here.
+                self._log.error("notification_undecodable", error=repr(error), bytes=len(raw))
+                self._sink.lost("undecodable", repr(error)[:200], self._heard_at or self._connected)
+                continue
+            await self._handle(session, published, received)
+
+    async def _handle(self, session: Any, published: Publication, received: datetime) -> None:
+        if published.status_change is not None and not published.status_change.is_good():
+            raise SessionLostError(f"the server ended the subscription: {published.status_change.name}")
+        missed = self._missed(published)
+        if published.server_clock is not None:
+            self.clock_skew_s = (published.server_clock - received).total_seconds()
+        if published.has_data or not self._beating:
+            self._heard = time.monotonic()
+        for sequence in missed:
+            await self._republish(session, sequence)
+        if len(published.readings):
+            self._note_gone(published.readings)
+            await self._store(published.readings)
+        if published.has_data:
+            self._heard_at = received
+            self._acks.append(_acknowledgement(published.subscription_id, published.sequence_number))
+
+    def _missed(self, published: Publication) -> range | list[int]:
+        """Sequence numbers between the last and this one; a keep-alive names the next one to come."""
+        if published.subscription_id != self._subscription:
+            return []
+        number = published.sequence_number
+        expected, self._sequence = self._sequence, number + 1 if published.has_data else number
+        if expected is None or number <= expected:  # also where the number starts again after 2**32
+            return []
+        return range(expected, min(number, expected + _MOST_REPUBLISHED))
+
+    async def _republish(self, session: Any, sequence: int) -> None:
+        try:
+            message = await session.republish(self._subscription, sequence)
+        except (ConnectionError, TimeoutError):
+            raise
+        except Exception as error:  # forgotten by the server, or not to be parsed
+            self._log.warning("sequence_gap", sequence=sequence, reason=describe(error))
+            self._sink.lost("sequence_gap", f"message {sequence}", self._heard_at or self._connected)
+            return
+        again = decoding.publication(self._subscription, message, datetime.now(UTC), self._connected)
+        if len(again.readings):
+            await self._store(again.readings)
+        self._acks.append(_acknowledgement(self._subscription, sequence))
+
+    async def _store(self, readings: Readings) -> None:
+        self._holding += 1  # while the disk keeps us waiting, silence is not the server's
+        try:
+            await self._sink.take(readings)
+        finally:
+            self._holding -= 1
+            self._heard = time.monotonic()
+
+    def _note_gone(self, readings: Readings) -> None:
+        """A deleted node says so once and is silent ever after."""
+        gone = readings.rows["tag_id"][readings.rows["status"] & 0xFFFF_0000 == _BAD_NODE_ID_UNKNOWN]
+        for tag_id in gone.tolist():
+            if tag_id in self._tags:
+                self._missing[tag_id] = "BadNodeIdUnknown"
+
+
+def _acknowledgement(subscription: int, sequence: int) -> ua.SubscriptionAcknowledgement:
+    return ua.SubscriptionAcknowledgement(SubscriptionId=subscription, SequenceNumber=sequence)
+
+
+async def _outcome(task: asyncio.Task[None]) -> str:
+    """Why a connection ended, in a line; its exception is taken from the task."""
+    try:
+        await task
+    except asyncio.CancelledError:
+        return "stopped"
+    except BaseExceptionGroup as group:
+        return describe(group.exceptions[0])
+    except Exception as error:
+        return describe(error)
+    return "ended"
+
+
+def describe(error: BaseException) -> str:
+    """An exception of the client in a line that says something, which some of its own don't."""
+    if isinstance(error, TimeoutError):
+        return "the server doesn't answer"
+    if isinstance(error, AssertionError) and not str(error):
+        return "the server closed the channel; it may not trust the client's certificate"
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

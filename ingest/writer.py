@@ -1,0 +1,263 @@
+"""The landing of live readings: one transaction for rows, last values, alerts, the ledger and rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
+
+from ingest import landing
+from ingest.decoding import SEPARATOR
+from ingest.errors import IngestError
+from ingest.gaps import Gaps
+from ingest.landing import Prepared, Rejected
+from ingest.limits import Alarms, Watched
+from ingest.plant import Plant
+from ingest.readings import REJECTED, TEXT, Readings, concatenate, to_us
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+# Later than this a value is history, and an alarm about it would be noise.
+ALARM_AGE: Final = timedelta(seconds=60)
+POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
+
+
+class ServerTakenError(IngestError):
+    """Another worker collects this server; two would do everything twice."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a landing did: rows that were new, rows turned away, alert transitions, overflow bits, and the source times
+    (µs since 2000) of the rows that changed since the connection was made."""
+
+    rows: int
+    rejected: int
+    transitions: int
+    overflows: int
+    current_us: NDArray[np.int64]
+
+
+class Writer:
+    """Lands the readings of one server over a connection of its own; used from one thread.
+
+    Raises psycopg errors that are about the server rather than the rows: the caller keeps the rows and tries again.
+    """
+
+    def __init__(self, settings: Settings, server: str, plant: Plant, tag_ids: dict[tuple[str, str], int]) -> None:
+        self._settings = settings
+        self._server = server
+        self._options = plant.servers[server]
+        tags = [
+            (tag_ids[server, tag.node], equipment_id, tag)
+            for equipment_id, equipment in plant.equipment.items()
+            if equipment.server == server
+            for tag in equipment.tags
+        ]
+        self._nodes = {tag_id: tag.node for tag_id, _, tag in tags}
+        self._tag_ids = np.array(sorted(self._nodes), np.int32)
+        self._numeric = np.array(
+            sorted(tag_id for tag_id, _, tag in tags if tag.data_type in ("double", "integer", "boolean")), np.int32
+        )
+        watched = [
+            Watched(tag_id, equipment_id, tag.measurement, tag.position, tag.unit, limits)
+            for tag_id, equipment_id, tag in tags
+            if tag.role == "measurement" and (limits := plant.limits_of(tag)) is not None
+        ]
+        self._alarms = Alarms(watched)
+        self._gaps = Gaps(self._nodes)
+        self._latest: dict[int, int] = {}
+        self._days: set[int] = set()
+        self._connection: psycopg.Connection | None = None
+
+    def connect(self) -> psycopg.Connection:
+        """The connection, made anew where it is gone. Raises ServerTakenError where another worker has the server."""
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        connection = connect(self._settings, Role.INGEST, autocommit=True)
+        try:
+            taken = connection.execute(
+                "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", (self._server,)
+            ).fetchone()
+            if taken is None or not taken[0]:
+                raise ServerTakenError(
+                    f"server {self._server!r} is being collected by another worker; stop that one,"
+                    " or give each its own with --server"
+                )
+            rows = connection.execute(
+                "SELECT tag_id, source_ts FROM raw.tag_latest WHERE tag_id = ANY(%s)", (list(self._nodes),)
+            )
+            self._latest = {tag_id: to_us(source_ts) for tag_id, source_ts in rows}
+            self._alarms.restore(connection)
+            self._gaps.restore(connection)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def close(self) -> None:
+        """Close the connection, and with it free the server for others."""
+        if self._connection is not None:
+            self._connection.close()
+
+    def resume(self) -> None:
+        """Open gaps from where the worker before this one stopped; for tags that it landed, not for backfilled ones."""
+        connection = self.connect()
+        live = connection.execute(
+            "SELECT t.tag_id, last.source_ts FROM unnest(%s::integer[]) AS t (tag_id) CROSS JOIN LATERAL"
+            " (SELECT e.source_ts, e.origin FROM raw.sensor_events AS e WHERE e.tag_id = t.tag_id"
+            " ORDER BY e.source_ts DESC LIMIT 1) AS last WHERE last.origin = 'live'",
+            (list(self._nodes),),
+        ).fetchall()
+        if not live:
+            return
+        latest = {tag_id: to_us(source_ts) for tag_id, source_ts in live}
+        # The server was heard until its most recent value; a tag that was silent then had not changed.
+        heard = max(latest.values()) - self._options.publishing_interval_ms * 1000
+        with connection.transaction():
+            self._gaps.open(connection, latest, heard, "outage", "the worker was not running")
+
+    def lost(self, cause: str, detail: str, heard: datetime) -> None:
+        """Open gaps: values may be missing since the last publishing before `heard`."""
+        connection = self.connect()
+        since = to_us(heard) - self._options.publishing_interval_ms * 1000
+        with connection.transaction():
+            self._gaps.open(connection, self._latest, since, cause, detail)
+
+    def land(self, batches: Sequence[Readings], moment: datetime) -> Landed:
+        """Land batches that were received up to `moment`. Rows that can't be used are rejected one by one."""
+        usable: list[Readings] = []
+        rejected: list[Rejected] = []
+        newest_us = 0
+        for batch in batches:
+            good, bad = self._sift(batch)
+            rejected.extend(bad)
+            usable.append(good)
+            newest_us = max(newest_us, batch.received_us)
+        merged = concatenate(usable)
+        prepared = landing.prepare(merged)
+        fresh_alarms = to_us(moment) - newest_us < ALARM_AGE // timedelta(microseconds=1)
+        return self._land(prepared, rejected, moment, fresh_alarms)
+
+    def _sift(self, batch: Readings) -> tuple[Readings, list[Rejected]]:
+        rows = batch.rows
+        day = 86_400_000_000
+        reasons: dict[int, str] = {}
+        oldest = batch.received_us - self._options.oldest_value_days * day
+        newest = batch.received_us + self._options.future_tolerance_s * 1_000_000
+        for place in np.flatnonzero(rows["source_ts"] > newest).tolist():
+            reasons[place] = f"source timestamp more than {self._options.future_tolerance_s} s ahead of the clock"
+        for place in np.flatnonzero(rows["source_ts"] < oldest).tolist():
+            reasons[place] = f"source timestamp older than {self._options.oldest_value_days} days"
+        texts_for_numbers = (rows["kind"] == TEXT) & np.isin(rows["tag_id"], self._numeric)
+        for place in np.flatnonzero(texts_for_numbers).tolist():
+            reasons[place] = "text where plant.yml says a number"
+        for place in np.flatnonzero(~np.isin(rows["tag_id"], self._tag_ids)).tolist():
+            reasons[place] = "unknown handle"
+        for place in np.flatnonzero(rows["kind"] == REJECTED).tolist():
+            reasons[place] = (batch.text(rows[place]) or "unsupported").split(SEPARATOR)[0]
+        if not reasons:
+            return batch, []
+        kept = np.ones(len(rows), bool)
+        kept[list(reasons)] = False
+        bad = [landing.rejection(batch, rows[place], reason) for place, reason in sorted(reasons.items())]
+        return Readings(rows[kept], batch.texts, batch.received_us, batch.connected_us), bad
+
+    def _land(self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool) -> Landed:
+        try:
+            return self._transact(prepared, rejected, moment, alarms, direct=True)
+        except psycopg.errors.UniqueViolation:
+            pass  # a backfill has been faster; the way that asks first settles it
+        except POISON as error:
+            self._days.clear()  # a partition may have been dropped behind our back
+            if len(prepared) == 0:
+                raise
+            if len(prepared) == 1:
+                return self._quarantine(prepared, rejected, moment, error)
+            return self._halve(prepared, rejected, moment, alarms)
+        try:
+            return self._transact(prepared, rejected, moment, alarms, direct=False)
+        except POISON as error:
+            if len(prepared) == 1:
+                return self._quarantine(prepared, rejected, moment, error)
+            return self._halve(prepared, rejected, moment, alarms)
+
+    def _halve(self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool) -> Landed:
+        middle = len(prepared) // 2
+        first = self._land(prepared.part(slice(None, middle)), rejected, moment, alarms)
+        second = self._land(prepared.part(slice(middle, None)), (), moment, alarms)
+        return Landed(
+            first.rows + second.rows,
+            first.rejected + second.rejected,
+            first.transitions + second.transitions,
+            first.overflows + second.overflows,
+            np.concatenate([first.current_us, second.current_us]),
+        )
+
+    def _quarantine(
+        self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, error: psycopg.Error
+    ) -> Landed:
+        readings = prepared.readings
+        reason = f"refused by Postgres: {error.diag.message_primary or error}"
+        poison = landing.rejection(readings, readings.rows[0], reason)
+        return self._transact(prepared.part(slice(0, 0)), [*rejected, poison], moment, False, direct=True)
+
+    def _transact(
+        self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool, *, direct: bool
+    ) -> Landed:
+        connection = self.connect()
+        rows = prepared.readings.rows
+        transitions = overflows = new = 0
+        days = landing.days_of(rows) - self._days
+        try:
+            with connection.transaction():
+                landing.ensure_partitions(connection, days)
+                if len(rows):
+                    new = self._insert(connection, prepared, to_us(moment), direct)
+                    overflows = self._gaps.overflowed(connection, prepared, self._latest)
+                    self._gaps.close(connection, prepared)
+                    landing.upsert_latest(connection, prepared)
+                    transitions = self._alarms.evaluate(connection, prepared) if alarms else 0
+                if rejected:
+                    landing.reject(connection, self._server, self._nodes, rejected, "live")
+        except BaseException:
+            self._alarms.forget()
+            self._gaps.forget()
+            raise
+        self._alarms.settle()
+        self._gaps.settle()
+        self._days |= days
+        last = np.append(rows["tag_id"][1:] != rows["tag_id"][:-1], True) if len(rows) else np.zeros(0, bool)
+        for tag_id, source_us in zip(rows["tag_id"][last].tolist(), rows["source_ts"][last].tolist(), strict=True):
+            self._latest[tag_id] = max(source_us, self._latest.get(tag_id, source_us))
+        # Values from before the connection say how long the tag has not changed, not how slow we are.
+        current = rows["source_ts"][rows["source_ts"] > prepared.readings.connected_us]
+        return Landed(new, len(rejected), transitions, overflows, current)
+
+    def _insert(self, connection: psycopg.Connection, prepared: Prepared, moment_us: int, direct: bool) -> int:
+        rows = prepared.readings.rows
+        beyond = np.zeros(len(rows), bool)
+        if direct:
+            marks = np.array([self._latest.get(tag_id, -(2**62)) for tag_id in rows["tag_id"].tolist()], np.int64)
+            beyond = rows["source_ts"] > marks
+        new = 0
+        for mask, insert in ((beyond, landing.insert_new), (~beyond, landing.insert_missing)):
+            if mask.any():
+                part = prepared if mask.all() else prepared.part(mask)
+                new += insert(connection, part, "live", np.full(len(part), moment_us, np.int64))
+        return new
+
+    def record_metrics(self, metrics: dict[str, float]) -> None:
+        """Rows of stage 'ingest' into `ops.pipeline_metrics`."""
+        connection = self.connect()
+        connection.cursor().executemany(
+            "INSERT INTO ops.pipeline_metrics (stage, metric, value, labels) VALUES ('ingest', %s, %s, %s)",
+            [(metric, value, Jsonb({"server": self._server})) for metric, value in metrics.items()],
+        )
