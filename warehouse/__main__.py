@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from warehouse import server
+from warehouse.environment import libpq_environment, write_environment
 from warehouse.errors import WarehouseError
 from warehouse.migrate import migrate, wait_migrated
+from warehouse.roles import Role
 from warehouse.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+
+def _moment(text: str | None) -> datetime:
+    """The moment given, or now; one without a zone is UTC."""
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise WarehouseError(f"--moment must be like 2026-06-15T10:30Z. Got: {text!r}") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[str | None, typer.Option("--moment", help="the moment to work for, by default now (ISO 8601)")]
+RoleOption = Annotated[Role, typer.Option("--role", help="who connects")]
+
+
+def _become(command: list[str]) -> None:
+    """Replace this process, so that signals reach the command itself."""
+    sys.stdout.flush()
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        raise WarehouseError(f"{command[0]} can't be run: {error.strerror}") from error
 
 
 @app.command("serve")
@@ -41,10 +70,72 @@ def wait_command(
     settings = Settings()
     (wait_migrated if migrated else server.wait)(settings, timeout)
     if command:
-        try:
-            os.execvp(command[0], command)
-        except OSError as error:
-            raise WarehouseError(f"{command[0]} can't be run: {error.strerror}") from error
+        _become(command)
+
+
+@app.command("env")
+def env_command(role: RoleOption = Role.TRANSFORM) -> None:
+    """Write var/env and var/pgpass (mode 0600) for psql, the dbt CLI and other libpq programs."""
+    path = write_environment(Settings(), role)
+    typer.echo(f". {path}")
+
+
+@app.command("psql", context_settings={"ignore_unknown_options": True})
+def psql_command(
+    arguments: Annotated[list[str] | None, typer.Argument(help="psql's own options")] = None,
+    role: RoleOption = Role.BI,
+) -> None:
+    """Open psql on the warehouse."""
+    settings = Settings()
+    os.environ.update(libpq_environment(settings, role))
+    program = server.binary("psql") if settings.embedded else shutil.which("psql") or server.binary("psql")
+    _become([program, *(arguments or [])])
+
+
+@app.command("transform")
+def transform_command(
+    select: Annotated[str | None, typer.Option(help="dbt's node selection, such as tag:minute")] = None,
+    moment: Moment = None,
+    full_refresh: Annotated[bool, typer.Option("--full-refresh", help="rebuild what may be rebuilt")] = False,
+) -> None:
+    """Build the marts with dbt for a moment."""
+    from warehouse.transform import build
+
+    result = build(Settings(), _moment(moment), select=select, full_refresh=full_refresh)
+    for failure in result.failures:
+        typer.echo(failure, err=True)
+    typer.echo(f"{'built' if result.succeeded else 'failed'} in {result.seconds:.1f} s")
+    raise typer.Exit(0 if result.succeeded else 1)
+
+
+@app.command("maintain")
+def maintain_command(moment: Moment = None) -> None:
+    """Make day partitions ahead and let go what is past its retention."""
+    from warehouse.partitions import maintain
+
+    done = maintain(Settings(), _moment(moment))
+    typer.echo(f"partitions: {done.made} made, {len(done.dropped)} dropped, {len(done.kept)} kept past retention")
+    for name, reason in done.kept.items():
+        typer.echo(f"  {name}: {reason}")
+    for table, rows in done.deleted.items():
+        typer.echo(f"{table}: {rows} rows past retention deleted")
+
+
+@app.command("check")
+def check_command(
+    checkpoint: Annotated[str, typer.Argument(help="raw_landings or training_set")], moment: Moment = None
+) -> None:
+    """Run a data-quality checkpoint; exit code 1 if something that blocks failed."""
+    from warehouse.quality import check
+
+    logging.basicConfig(level=logging.WARNING)
+    result = check(Settings(), checkpoint, _moment(moment))
+    for line in result.failures:
+        typer.echo(f"failed   {line}")
+    for line in result.warnings:
+        typer.echo(f"warning  {line}")
+    typer.echo(f"{checkpoint}: {'passed' if result.succeeded else 'failed'}")
+    raise typer.Exit(0 if result.succeeded else 1)
 
 
 def main() -> None:

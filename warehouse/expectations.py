@@ -97,7 +97,7 @@ WHERE window_end <= :moment
 _DEVIATIONS = tuple(f"{measurement}_deviation_{window}m" for measurement in MEASUREMENTS for window in WINDOWS)
 FEATURES = f"SELECT equipment_id, window_end, {', '.join(_DEVIATIONS)} {_SLICE}"
 COUNT = f"SELECT 1 AS present FROM marts.gold_ml_features WHERE window_end <= :moment LIMIT {MIN_TRAINING_ROWS}"
-# One row per measurement: of the running minutes that have it, how many lack its deviation (no baseline for the regime)?
+# One row per measurement: of the running minutes that have it, how many lack its deviation (a regime without baseline)?
 GAPS = f"""
 SELECT
     m.measurement,

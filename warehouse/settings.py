@@ -51,13 +51,17 @@ class Settings(BaseSettings):
     @property
     def embedded(self) -> bool:
         """True while no `PGHOST` names another server; `var/env` names the embedded one by its own address."""
-        return self.pghost is None or (self.pghost == "127.0.0.1" and self.pgport == self.postgres_port)
+        return self.pghost is None or (self.pghost == self._own_address and self.pgport == self.postgres_port)
 
     @property
     def host(self) -> str:
         """Where clients on this machine connect to."""
         if not self.embedded:
             return str(self.pghost)
+        return self._own_address
+
+    @property
+    def _own_address(self) -> str:
         return "127.0.0.1" if self.bind in ("0.0.0.0", "::", "localhost") else self.bind
 
     @property
