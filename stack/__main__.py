@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 
 from ingest.errors import IngestError
+from ml.errors import ModelError
+from simulator.errors import SimulatorError
 from stack.errors import StackError
 from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
@@ -52,6 +54,19 @@ def prepare_command(demo: Demo = False, plant: PlantFile = None, history_days: H
         settings = with_demo_plant(settings)
     with server.running(settings):
         Preparation(settings, demo, history_days, console=Console()).run()
+
+
+@app.command("smoke")
+def smoke_command(
+    history_days: HistoryDays = 90,
+    control_minutes: Annotated[float, typer.Option(min=1, help="length of the stretch without a fault")] = 3,
+) -> None:
+    """Prove that it works: the real stack in a temporary folder, a fault, a recommendation, an answer, a retraining."""
+    from rich.console import Console
+
+    from stack.smoke import smoke
+
+    raise typer.Exit(smoke(history_days, control_minutes, Console()))
 
 
 @app.command("step", hidden=True)
@@ -95,7 +110,7 @@ def pruner_command() -> None:
 def main() -> None:
     try:
         app()
-    except (StackError, WarehouseError, IngestError) as error:
+    except (StackError, WarehouseError, IngestError, SimulatorError, ModelError) as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
 

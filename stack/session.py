@@ -13,6 +13,7 @@ import psycopg
 from rich.console import Console
 from rich.live import Live
 
+from ingest.plant import load_plant
 from stack import status
 from stack.environment import environment
 from stack.errors import StackError
@@ -103,6 +104,7 @@ def up(settings: Settings, demo: bool, history_days: int, console: Console) -> N
     """Run the stack with its live view until SIGINT or SIGTERM; raises if a process ends by itself."""
     if demo:
         settings = with_demo_plant(settings)
+    load_plant(settings.plant)  # a mistake in it is said before anything starts
     with stoppable():
         try:
             with stack(settings, demo, history_days, console) as supervisor:

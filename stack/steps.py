@@ -110,9 +110,13 @@ def _features(context: Context) -> None:
 
 
 def _past(context: Context) -> None:
+    from ml.feedback import sync
     from ml.history import import_history
 
-    import_history(context.settings, context.history, context.until)
+    folder = context.history
+    import_history(context.settings, folder / "past_recommendations.csv", folder / "operator_answers.csv")
+    # What was answered is what the first model learns from.
+    sync(context.settings, context.until)
 
 
 def _model(context: Context) -> None:
