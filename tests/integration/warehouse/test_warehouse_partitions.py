@@ -20,7 +20,7 @@ def tag(admin: psycopg.Connection) -> int:
     """A temperature tag, and the roll-up table as dbt leaves it: owned by the transform role."""
     admin.execute("INSERT INTO raw.plants (plant_id, name, timezone) VALUES ('mine', 'Mine', 'UTC')")
     admin.execute(
-        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES ('PUMP-1', 'mine', 'Pump', 'pump')"
+        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES ('PUMP-1', 'mine', 'Pump', 'pump')"  # noqa: E501
     )
     row = admin.execute(
         "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, data_type) "
@@ -41,7 +41,7 @@ def roll_up(warehouse: Settings) -> None:
         dbt.execute(
             "INSERT INTO ops.watermarks (pipeline, snapshot, system_identifier, moment) "
             "SELECT 'transform', pg_current_snapshot(), system_identifier, %s FROM pg_control_system() "
-            "ON CONFLICT (pipeline) DO UPDATE SET snapshot = excluded.snapshot, system_identifier = excluded.system_identifier",
+            "ON CONFLICT (pipeline) DO UPDATE SET snapshot = excluded.snapshot, system_identifier = excluded.system_identifier",  # noqa: E501
             (MOMENT,),
         )
 

@@ -76,7 +76,7 @@ def test_healthy_readings_pass_and_every_result_is_kept(warehouse: Settings, lan
 @pytest.mark.parametrize(
     ("damage", "subject"),
     [
-        ("UPDATE raw.sensor_events SET source_ts = source_ts + interval '6 hours' WHERE tag_id = 1 AND digest = 1", "timestamps"),
+        ("UPDATE raw.sensor_events SET source_ts = source_ts + interval '6 hours' WHERE tag_id = 1 AND digest = 1", "timestamps"),  # noqa: E501
         ("UPDATE raw.sensor_events SET value = NULL WHERE tag_id = 1 AND digest <= 100", "completeness"),
         ("UPDATE raw.sensor_events SET value = 9999 WHERE tag_id = 1 AND digest <= 100", "ranges"),
         ("UPDATE raw.sensor_events SET value = 'NaN' WHERE tag_id = 1 AND digest <= 100", "ranges"),
@@ -122,10 +122,10 @@ def test_a_sound_training_set_passes(warehouse: Settings, gold: psycopg.Connecti
     ("damage", "words"),
     [
         ("DELETE FROM marts.gold_ml_features WHERE window_end < '2026-06-15'", "rows: at least 1,000 rows. Got: 631"),
-        ("INSERT INTO marts.gold_ml_features SELECT * FROM marts.gold_ml_features LIMIT 1", "key: equipment_id and window_end"),
-        ("UPDATE marts.gold_ml_features SET vibration_deviation_5m = 'NaN' WHERE window_end > '2026-06-15 10:29Z'", "vibration_deviation_5m: finite"),
-        ("UPDATE marts.gold_ml_features SET power_deviation_60m = '-Infinity' WHERE window_end > '2026-06-15 10:29Z'", "power_deviation_60m: finite"),
-        ("UPDATE marts.gold_ml_features SET equipment_id = NULL WHERE window_end > '2026-06-15 10:29Z'", "equipment_id: never null"),
+        ("INSERT INTO marts.gold_ml_features SELECT * FROM marts.gold_ml_features LIMIT 1", "key: equipment_id and window_end"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET vibration_deviation_5m = 'NaN' WHERE window_end > '2026-06-15 10:29Z'", "vibration_deviation_5m: finite"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET power_deviation_60m = '-Infinity' WHERE window_end > '2026-06-15 10:29Z'", "power_deviation_60m: finite"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET equipment_id = NULL WHERE window_end > '2026-06-15 10:29Z'", "equipment_id: never null"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_an_unsound_training_set_blocks(warehouse: Settings, gold: psycopg.Connection, damage: str, words: str) -> None:
