@@ -1,0 +1,172 @@
+"""`python -m ml`: train, score, publish, learn from answers, and decide which model does it."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ml.errors import ModelError
+from warehouse.errors import WarehouseError
+from warehouse.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+
+Moment = Annotated[str | None, typer.Option("--moment", help="ISO 8601; the moment to work for, now if not given")]
+Reason = Annotated[str | None, typer.Option("--reason", help="why, for the record")]
+
+
+def _moment(given: str | None, option: str = "--moment") -> datetime:
+    if given is None:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise ModelError(
+            f"{option} must be an ISO 8601 timestamp such as 2026-01-31T08:00:00Z. Got: {given!r}"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@app.command("score")
+def score_command(
+    moment: Moment = None,
+    since: Annotated[str | None, typer.Option("--from", help="score a time line of the past from here")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="and up to here")] = None,
+    version: Annotated[str | None, typer.Option(help="the version to replay with, the champion if not given")] = None,
+) -> None:
+    """Score what is new in the feature mart; with --from and --to, a time line of the past (role 'replayed')."""
+    from ml import scoring
+
+    at = _moment(moment)
+    if since is None and until is None:
+        result = scoring.score(Settings(), at)
+        away = ", the registry is away" if result.registry_away else ""
+        versions = ", ".join(f"{role} {name}" for role, name in result.versions.items())
+        typer.echo(
+            f"{result.windows} windows, {result.scored} scored, {result.superseded} superseded ({versions}{away})"
+        )
+        return
+    if since is None or until is None:
+        raise ModelError("--from and --to go together")
+    count = scoring.replay(Settings(), _moment(since, "--from"), _moment(until, "--to"), at, version)
+    typer.echo(f"{count} windows scored as replayed")
+
+
+@app.command("publish")
+def publish_command(moment: Moment = None) -> None:
+    """Turn scores into recommendations; what isn't shown says why."""
+    from ml.publishing import publish
+
+    result = publish(Settings(), _moment(moment))
+    held = ", ".join(f"{count} {kind}" for kind, count in result.held.items()) or "none"
+    typer.echo(
+        f"{result.candidates} candidates, {len(result.shown)} shown, held: {held}; {len(result.expired)} expired"
+    )
+
+
+@app.command("minute")
+def minute_command(moment: Moment = None) -> None:
+    """Score, then publish: what the schedule runs every minute."""
+    from ml import minute
+
+    result = minute.run(Settings(), _moment(moment))
+    shown = len(result.publishing.shown)
+    typer.echo(f"{result.scoring.scored} scored, {shown} shown, {result.seconds:.2f} s")
+
+
+@app.command("sync-feedback")
+def sync_feedback_command(moment: Moment = None) -> None:
+    """Bring operators' answers to the warehouse and make labels of them."""
+    from ml import feedback
+
+    result = feedback.sync(Settings(), _moment(moment))
+    typer.echo(f"{result.answers} answers, {result.labels} labels")
+
+
+@app.command("train")
+def train_command(
+    moment: Moment = None,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="make the result champion if there is none")] = False,
+) -> None:
+    """Train a candidate on what was known at the moment, and evaluate it and the champion on later time."""
+    from ml import training
+
+    result = training.train(Settings(), _moment(moment), bootstrap=bootstrap)
+    version = f"version {result.model_version}, " if result.model_version else ""
+    typer.echo(f"{result.training_id}: {result.outcome}, {version}{result.reason} ({result.seconds:.1f} s)")
+    if result.outcome == "refused":
+        raise typer.Exit(1)
+
+
+@app.command("challenge")
+def challenge_command(training_id: str, moment: Moment = None) -> None:
+    """Gate 1: make a training's candidate the challenger if its figures allow it."""
+    from ml import gates
+
+    decision = gates.challenge(Settings(), training_id, _moment(moment))
+    typer.echo(f"{decision.outcome}: {decision.reason}")
+
+
+@app.command("promote")
+def promote_command(
+    moment: Moment = None,
+    by_hand: Annotated[bool, typer.Option("--by-hand", help="without the gate; needs --reason")] = False,
+    reason: Reason = None,
+) -> None:
+    """Gate 2: make the challenger champion if its shadow scores allow it."""
+    from ml import gates
+
+    by = getpass.getuser() if by_hand else None
+    decision = gates.promote(Settings(), _moment(moment), by=by, reason=reason)
+    typer.echo(f"{decision.outcome}: {decision.reason}")
+
+
+@app.command("rollback")
+def rollback_command(
+    reason: Annotated[str, typer.Option("--reason", help="why, for the record")], moment: Moment = None
+) -> None:
+    """Make the previous champion champion again."""
+    from ml import gates
+
+    decision = gates.rollback(Settings(), _moment(moment), getpass.getuser(), reason)
+    typer.echo(f"champion is {decision.candidate_version} again, {decision.champion_version} went")
+
+
+@app.command("history")
+def history_command(limit: Annotated[int, typer.Option(min=1)] = 20) -> None:
+    """The last decisions of every gate, newest first."""
+    from ml import gates
+
+    for row in gates.history(Settings(), limit):
+        typer.echo(
+            f"{row['moment']:%Y-%m-%d %H:%M} {row['gate']}: {row['decision']} "
+            f"(candidate {row['candidate'] or '-'}, champion {row['champion'] or '-'}, by {row['by']}) {row['reason']}"
+        )
+
+
+@app.command("import-history")
+def import_history_command(recommendations: Path, answers: Path) -> None:
+    """Load past recommendations and operators' answers from CSV files."""
+    from ml.history import import_history
+
+    result = import_history(Settings(), recommendations, answers)
+    typer.echo(f"{result.recommendations} recommendations, {result.answers} answers")
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        app()
+    except (ModelError, WarehouseError) as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

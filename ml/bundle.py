@@ -1,0 +1,171 @@
+"""`equipment_anomaly_detector`: detector, action classifier and time to failure as one scikit-learn estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble._iforest import _average_path_length
+
+from ml.features import contract
+from ml.scorecard import CONTINUE, Scorecard, Scores, classifier_inputs, detected, detector_scale
+from ml.tail import Tail
+from ml.trees import Trees
+
+# What a saved bundle may hold beyond numpy and plain scikit-learn; loading refuses anything else.
+TRUSTED_TYPES = ["ml.bundle.EquipmentAnomalyDetector", "ml.tail.Tail", "sklearn.tree._tree.Tree"]
+MIN_MACHINE_ROWS = 300
+MIN_CLASS_ROWS = 20
+MIN_TTF_ROWS = 200
+
+
+class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Predicts action codes; `score_windows` gives score, action, confidence and hours to failure.
+
+    Isolation forest, largest deviation and T² watch for what is unusual; a balanced random forest knows the faults
+    that were labelled. Without labels it works on the detector alone and every action is `preventive_inspection`.
+    """
+
+    def __init__(self, trees: int = 120, isolation_trees: int = 100, max_depth: int = 12, seed: int = 0) -> None:
+        self.trees = trees
+        self.isolation_trees = isolation_trees
+        self.max_depth = max_depth
+        self.seed = seed
+
+    def fit(
+        self,
+        x: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        equipment: ArrayLike | None = None,
+        hours: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> EquipmentAnomalyDetector:
+        """Fit on `x` (n, len(FEATURES)), NaN for missing.
+
+        `y` (n,) are action codes, `continue_operation` for normal operation; None means that all of it is normal.
+        `equipment` (n,) names the machines, `hours` (n,) are the hours to a failure where one followed, else NaN.
+        """
+        rows = np.asarray(x, float)
+        actions = np.full(len(rows), CONTINUE, dtype=object) if y is None else np.asarray(y, dtype=object)
+        machines = np.full(len(rows), "", dtype=object) if equipment is None else np.asarray(equipment, dtype=object)
+        normal = actions == CONTINUE
+        self.contract_ = contract()
+        self._fit_detector(rows[normal], machines[normal])
+        counts = {str(name): int((actions == name).sum()) for name in np.unique(actions.astype(str))}
+        known = sorted(name for name, count in counts.items() if name == CONTINUE or count >= MIN_CLASS_ROWS)
+        self.classes_ = np.array(known, dtype=np.str_)
+        self.classifier_: Any = None
+        self.regressor_: Any = None
+        if len(known) > 1:
+            taken = np.isin(actions.astype(str), known)
+            weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
+            self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight)
+            if hours is not None:
+                self._fit_time_to_failure(rows, np.asarray(hours, float), ~normal)
+        return self
+
+    def _fit_detector(self, x: NDArray[np.float64], machines: NDArray[Any]) -> None:
+        pooled = detector_scale(x)
+        self.machines_, scales = [], []
+        for name in np.unique(machines.astype(str)):
+            own = x[machines == name]
+            if name and len(own) >= MIN_MACHINE_ROWS:
+                self.machines_.append(str(name))
+                scales.append(detector_scale(own))
+        self.scales_ = np.vstack([*scales, pooled])
+        self.isolation_, self.isolation_norm_ = None, 1.0
+        self.centre_: NDArray[Any] = np.zeros(8)
+        self.precision_: NDArray[Any] = np.eye(8)
+        self.tails_: dict[str, Tail] = {}
+        index = {name: i for i, name in enumerate(self.machines_)}
+        scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
+        self.isolation_ = IsolationForest(
+            n_estimators=self.isolation_trees, max_samples=min(512, len(x)), random_state=self.seed
+        ).fit(scaled)
+        self.isolation_norm_ = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
+        short = scaled[:, :8]
+        self.centre_ = np.median(short, axis=0)
+        self.precision_ = np.linalg.inv(np.cov(short, rowvar=False) + 0.05 * np.eye(8))
+        self.classes_, self.classifier_ = np.array([CONTINUE]), None
+        self.regressor_ = None
+        raw = self._scorecard().channels(x, machines)
+        self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
+        self.tails_["unsupervised"] = Tail.fit(self._scorecard().unsupervised(x, machines))
+
+    def _fit_classifier(
+        self, x: NDArray[np.float64], y: NDArray[Any], machines: NDArray[Any], weight: NDArray[np.float64] | None
+    ) -> None:
+        self.classifier_ = RandomForestClassifier(
+            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=5, max_samples=min(len(x), 40_000),
+            class_weight="balanced_subsample", oob_score=True, n_jobs=2, random_state=self.seed,
+        ).fit(classifier_inputs(x), y, sample_weight=weight)  # fmt: skip
+        normal = y == CONTINUE
+        # Out of bag, or the forest would judge rows that it has seen.
+        held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
+        known_fault = np.nan_to_num(held[normal], nan=0.0)
+        self.tails_["supervised"] = Tail.fit(known_fault)
+        card = self._scorecard()
+        own = self.tails_["unsupervised"](card.unsupervised(x[normal], machines[normal]))
+        self.tails_["combined"] = Tail.fit(card.evidence(known_fault, own))
+
+    def _fit_time_to_failure(self, x: NDArray[np.float64], hours: NDArray[np.float64], fault: NDArray[Any]) -> None:
+        taken = fault & np.isfinite(hours)
+        if taken.sum() < MIN_TTF_ROWS:
+            return
+        self.regressor_ = RandomForestRegressor(
+            n_estimators=40, max_depth=7, min_samples_leaf=20, max_samples=min(int(taken.sum()), 20_000),
+            n_jobs=2, random_state=self.seed,
+        ).fit(classifier_inputs(x[taken]), np.log1p(hours[taken]))  # fmt: skip
+
+    def _scorecard(self) -> Scorecard:
+        forest = self.isolation_
+        lengths = []
+        for tree in forest.estimators_:
+            depth = _node_depths(tree.tree_)
+            lengths.append((depth + _average_path_length(tree.tree_.n_node_samples))[:, None])
+        classifier: Trees | None = None
+        if self.classifier_ is not None:
+            values = [tree.tree_.value[:, 0, :] for tree in self.classifier_.estimators_]
+            classifier = Trees.of(self.classifier_.estimators_, [v / v.sum(axis=1, keepdims=True) for v in values])
+        regressor: Trees | None = None
+        if self.regressor_ is not None:
+            trees = self.regressor_.estimators_
+            regressor = Trees.of(trees, [tree.tree_.value[:, 0, :] for tree in trees])
+        return Scorecard(
+            contract=self.contract_, machines=tuple(self.machines_), scales=self.scales_,
+            isolation=Trees.of(forest.estimators_, lengths), isolation_norm=self.isolation_norm_,
+            centre=self.centre_, precision=self.precision_, tails=self.tails_,
+            classes=tuple(str(name) for name in self.classes_), classifier=classifier, time_to_failure=regressor,
+        )  # fmt: skip
+
+    @property
+    def scorecard(self) -> Scorecard:
+        """The fitted state as plain arrays, which is what scores."""
+        return self._scorecard()
+
+    def score_windows(self, x: ArrayLike, equipment: ArrayLike | None = None) -> Scores:
+        """Score `x` (n, len(FEATURES)); see `Scorecard.score`."""
+        machines = None if equipment is None else np.asarray(equipment, dtype=object)
+        return self.scorecard.score(np.asarray(x, float), machines)
+
+    def predict(self, x: ArrayLike) -> NDArray[Any]:
+        """Action codes (n,)."""
+        return self.score_windows(x).action.astype(np.str_)
+
+    def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
+        """P(action) (n, len(classes_))."""
+        return self.scorecard.probabilities(np.asarray(x, float))
+
+
+def _node_depths(tree: Any) -> NDArray[np.float64]:
+    """Edges from the root to each node (nodes,); children always come after their parent."""
+    depth = np.zeros(tree.node_count)
+    for node in range(tree.node_count):
+        for child in (tree.children_left[node], tree.children_right[node]):
+            if child >= 0:
+                depth[child] = depth[node] + 1
+    return depth

@@ -1,0 +1,194 @@
+"""What windows of the past are known to have been: from CMMS failures, work orders and operators' answers.
+
+Labels are judgments in tables of their own; they are never features. Everything is as of a moment: what the plant
+could not have known then is not looked at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from ml.features import Windows, micros
+from ml.policy import Policy
+from ml.scorecard import CONTINUE, NO_PRECEDENT, detected, detector_scale
+
+ACTIONS = (
+    "reduce_speed",
+    "schedule_maintenance",
+    "check_blockage",
+    "emergency_shutdown",
+    "preventive_inspection",
+    "continue_operation",
+)
+ACTION_OF_MODE = {
+    "bearing_wear": "schedule_maintenance",
+    "belt_slip": "schedule_maintenance",
+    "cooling_loss": "reduce_speed",
+    "blockage": "check_blockage",
+    "sensor_stuck": "preventive_inspection",
+    "sensor_drift": "preventive_inspection",
+}
+# A sensor that fails stops no machine: there is no failure to be hours away from.
+SENSOR_MODES = ("sensor_stuck", "sensor_drift")
+# How far out of its normal spread a window before a failure must be to show it.
+SHOWS_AT = 3.3
+HOUR = 3_600_000_000
+REJECTED_WEIGHT = 3.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """A failure, or a corrective work order that came before one; times in microseconds since 1970."""
+
+    event_id: str
+    equipment_id: str
+    mode: str
+    at: int
+    over: int
+    failed: bool
+
+    @property
+    def action(self) -> str:
+        return ACTION_OF_MODE.get(self.mode, NO_PRECEDENT)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """What an operator's answer says about a stretch of a machine's time."""
+
+    equipment_id: str
+    since: int
+    until: int
+    label: str
+    action: str | None
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Windows with what they are known to have been; rows that nobody can be sure of are left out."""
+
+    windows: Windows
+    action: NDArray[Any]
+    hours: NDArray[np.float64]  # to the failure, NaN where none followed
+    weight: NDArray[np.float64]
+    event: NDArray[np.int64]  # index of the event, −1 where none
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """True where a fault is known."""
+        return np.asarray(self.action != CONTINUE, dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def take(self, rows: NDArray[Any]) -> Labelled:
+        """The rows of a mask or an index array."""
+        return replace(
+            self, windows=self.windows.take(rows), action=self.action[rows], hours=self.hours[rows],
+            weight=self.weight[rows], event=self.event[rows],
+        )  # fmt: skip
+
+
+def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
+    """Failures, and corrective work orders that belong to none, known at `moment`."""
+    rows = connection.execute(
+        """
+        SELECT f.failure_id, f.equipment_id, f.failure_mode, f.failed_at,
+               coalesce(f.repaired_at, w.completed_at, f.failed_at + interval '24 hours'), true
+        FROM raw.cmms_failures AS f
+        LEFT JOIN raw.cmms_work_orders AS w ON w.work_order_id = f.work_order_id AND w.available_at <= %(moment)s
+        WHERE f.available_at <= %(moment)s
+        UNION ALL
+        SELECT w.work_order_id, w.equipment_id, coalesce(w.problem_code, ''), w.opened_at,
+               coalesce(w.completed_at, w.opened_at + interval '24 hours'), false
+        FROM raw.cmms_work_orders AS w
+        WHERE w.available_at <= %(moment)s AND (w.kind = 'corrective' OR w.problem_code = ANY(%(modes)s))
+            AND NOT EXISTS (
+                SELECT FROM raw.cmms_failures AS f
+                WHERE f.available_at <= %(moment)s AND (f.work_order_id = w.work_order_id
+                    OR (f.equipment_id = w.equipment_id
+                        AND w.opened_at >= f.failed_at - interval '24 hours'
+                        AND w.opened_at <= f.failed_at + interval '24 hours'))
+            )
+        ORDER BY 4, 1
+        """,
+        {"moment": moment, "modes": list(ACTION_OF_MODE)},
+    )
+    return [
+        Event(name, machine, mode, micros(at), micros(over), failed) for name, machine, mode, at, over, failed in rows
+    ]
+
+
+def judgments(connection: psycopg.Connection, moment: datetime) -> list[Judgment]:
+    """Operators' answers as labels, known at `moment`; undecided ones say nothing."""
+    rows = connection.execute(
+        "SELECT equipment_id, from_ts, to_ts, label, action_code FROM ml.labels"
+        " WHERE judged_at <= %s AND label <> 'undecided' ORDER BY label_id",
+        (moment,),
+    )
+    return [Judgment(machine, micros(a), micros(b), label, action) for machine, a, b, label, action in rows]
+
+
+def label(windows: Windows, known: list[Event], answers: list[Judgment], policy: Policy, known_until: int) -> Labelled:
+    """Label `windows` by `known` events and `answers`; rows in doubt are dropped.
+
+    - The last `policy.positive_hours` before an event are its fault, but only where something is out of its normal
+      spread: a fault whose signs don't show yet teaches nothing but noise.
+    - Nothing within `policy.clear_days` before an event, or until it is over, counts as normal.
+    - The last `clear_days` before `known_until` (microseconds) do count: their failures can't be known yet.
+    - An answered recommendation is what the operator said, unless an event overrules a rejection.
+    """
+    count = len(windows)
+    action = np.full(count, CONTINUE, dtype=object)
+    hours = np.full(count, np.nan)
+    weight = np.ones(count)
+    event = np.full(count, -1)
+    doubtful = np.zeros(count, bool)
+    fault = np.zeros(count, bool)
+    rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
+    clear, positive = int(policy.clear_days * 24 * HOUR), int(policy.positive_hours * HOUR)
+    for index, item in enumerate(known):
+        rows = rows_of.get(item.equipment_id)
+        if rows is None or item.at > known_until:
+            continue
+        ends = windows.ends[rows]
+        doubtful[rows[(ends > item.at - clear) & (ends <= item.over + 2 * HOUR)]] = True
+        before = rows[(ends > item.at - positive) & (ends <= item.at)]
+        fault[before], action[before], event[before] = True, item.action, index
+        # A fault that was caught in time says that the failure was at least as far off, not how far.
+        if item.failed and item.mode not in SENSOR_MODES:
+            hours[before] = (item.at - windows.ends[before]) / HOUR
+    shows = _shows(windows, ~doubtful)
+    taken = np.where(fault, shows, ~doubtful)
+    for answer in answers:
+        rows = rows_of.get(answer.equipment_id)
+        if rows is None:
+            continue
+        rows = rows[(windows.ends[rows] > answer.since) & (windows.ends[rows] <= answer.until)]
+        if answer.label == "true_positive":
+            rows = rows[~fault[rows]]
+            action[rows] = answer.action if answer.action in ACTIONS and answer.action != CONTINUE else NO_PRECEDENT
+            taken[rows] = shows[rows]
+        else:
+            rows = rows[~doubtful[rows]]
+            weight[rows] = REJECTED_WEIGHT
+    return Labelled(windows, action, hours, weight, event).take(np.flatnonzero(taken))
+
+
+def _shows(windows: Windows, normal: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where any detected feature lies outside its machine's normal spread."""
+    values = np.abs(detected(windows.x))
+    pooled = detector_scale(windows.x[normal])
+    shows = np.zeros(len(windows), bool)
+    for name in set(windows.equipment):
+        rows = windows.equipment == name
+        own = windows.x[rows & normal]
+        scale = detector_scale(own) if len(own) >= 300 else pooled
+        shows[rows] = (values[rows] / scale).max(axis=1) > SHOWS_AT
+    return shows

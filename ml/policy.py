@@ -1,0 +1,38 @@
+"""What operators and gates hold the models to: one frozen object, read from `MILLWRIGHT_ML_*`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Policy(BaseSettings):
+    """Thresholds of publishing, training and promotion. Times carry their unit in the name."""
+
+    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_ML_", frozen=True, extra="ignore")
+
+    min_confidence: float = Field(0.75, ge=0, le=1, description="a significant recommendation is shown from here")
+    extreme_score: float = Field(0.98, ge=0, le=1, description="shown at once, without a second window")
+    persistence_minutes: int = Field(3, ge=1, description="the confirming window is at most this much older")
+    stale_minutes: int = Field(10, ge=1, description="older windows are scored but raise nothing")
+    dedup_minutes: int = Field(5, ge=0, description="a machine gets no second recommendation within")
+    quiet_minutes: int = Field(60, ge=0, description="an answered machine raises nothing of the same severity for")
+    expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
+    alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
+
+    seed: int = 0
+    max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
+    positive_hours: float = Field(12.0, gt=0, description="how long before a failure its signs are learnt")
+    clear_days: float = Field(5.0, gt=0, description="nearer before a failure nothing counts as normal")
+    grace_minutes: int = Field(10, ge=0, description="a mart row is as it was at its time if complete within")
+    held_out_share: float = Field(0.2, gt=0, lt=1, description="the last part of the time line judges")
+    held_out_days: float = Field(21.0, gt=0, description="and no more of it than this")
+    min_training_rows: int = 1000
+
+    recall_floor: float = Field(0.3, ge=0, le=1)
+    margin: float = Field(0.02, ge=0, description="how much worse a candidate may look by chance")
+    max_false_alarm_rate: float = Field(0.05, gt=0)
+    max_latency_ms: float = Field(2000.0, gt=0, description="for a batch of 1,000 windows")
+    max_bundle_mb: float = Field(50.0, gt=0)
+    shadow_hours: float = Field(24.0, ge=0, description="how long a challenger is watched before it may be promoted")
+    min_shadow_windows: int = Field(1000, ge=0)

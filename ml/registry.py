@@ -1,0 +1,266 @@
+"""The registered model `equipment_anomaly_detector`: saving, aliases, and loading what a minute needs.
+
+MLflow holds the versions. A version's bundle is a skops file with an explicit list of trusted types; its hash is a tag
+of the version. Loading keeps `bundle.skops` and its arrays `scorecard.npz` under `var/models/<version>`, checked by
+hash, and asks the registry by REST which version an alias means: a minute imports neither MLflow nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.errors import RegistryError
+from ml.scorecard import Scorecard
+from warehouse.roles import Role, url, write_private
+from warehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from ml.bundle import EquipmentAnomalyDetector
+
+MODEL = "equipment_anomaly_detector"
+EXPERIMENT = "equipment_anomaly_detector"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
+BUNDLE, SCORECARD = "bundle.skops", "scorecard.npz"
+_HASH_TAG = "bundle_sha256"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """Versions by alias; `registry_away` where they are the last ones known."""
+
+    versions: dict[str, str]
+    registry_away: bool
+
+    def __getitem__(self, alias: str) -> str | None:
+        return self.versions.get(alias)
+
+
+def tracking_uri(settings: Settings) -> str:
+    """`MLFLOW_TRACKING_URI` as for any MLflow client, else the local server, else its database directly."""
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    if given:
+        return given
+    server = f"http://127.0.0.1:{settings.mlflow_port}"
+    try:
+        with urllib.request.urlopen(f"{server}/health", timeout=2):
+            return server
+    except OSError:
+        return url(settings, Role.MLFLOW, "mlflow", driver="psycopg2")
+
+
+def client(settings: Settings) -> MlflowClient:
+    """An MLflow client on the registry, with the experiment and the registered model in place."""
+    # MLflow reports usage over the network and checks pip on import of a model; neither has a place in a plant.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    uri = tracking_uri(settings)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    handle = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        if handle.get_experiment_by_name(EXPERIMENT) is None:
+            artifacts = settings.var / "mlflow" / "artifacts"
+            artifacts.mkdir(parents=True, exist_ok=True)
+            handle.create_experiment(EXPERIMENT, artifact_location=(artifacts / EXPERIMENT).resolve().as_uri())
+        if not handle.search_registered_models(filter_string=f"name = '{MODEL}'"):
+            handle.create_registered_model(MODEL, description="Detector, action classifier and time to failure.")
+    except MlflowException as error:
+        raise RegistryError(f"the model registry doesn't answer: {str(error).splitlines()[0]}") from error
+    return handle
+
+
+def folder(settings: Settings, version: str) -> Path:
+    return settings.var / "models" / version
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def register(
+    settings: Settings,
+    bundle: EquipmentAnomalyDetector,
+    example: np.ndarray[Any, Any],
+    parameters: dict[str, Any],
+    metrics: dict[str, float],
+) -> tuple[str, str]:
+    """Log `bundle` with parameters, finite metrics, signature and an input example; returns (version, run id)."""
+    handle = client(settings)
+    import mlflow
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    from ml.bundle import TRUSTED_TYPES
+    from ml.features import FEATURES
+
+    signature = ModelSignature(
+        inputs=Schema([ColSpec("double", name) for name in FEATURES]), outputs=Schema([ColSpec("string")])
+    )
+    experiment = handle.get_experiment_by_name(EXPERIMENT)
+    with mlflow.start_run(experiment_id=experiment.experiment_id) as run:
+        mlflow.log_params(parameters)
+        mlflow.log_metrics({name: value for name, value in metrics.items() if np.isfinite(value)})
+        logged = mlflow.sklearn.log_model(
+            bundle,
+            name="bundle",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            signature=signature,
+            input_example=pd.DataFrame(example, columns=list(FEATURES)),
+            # Named, or MLflow would start a process that imports everything to find out.
+            pip_requirements=_requirements(),
+        )
+        run_id = str(run.info.run_id)
+    path = _download(logged.model_uri)
+    created = mlflow.register_model(logged.model_uri, MODEL, tags={_HASH_TAG: sha256(path)})
+    version = str(created.version)
+    _keep(settings, version, path, sha256(path), bundle.scorecard)
+    return version, run_id
+
+
+def _requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("scikit-learn", "skops", "numpy", "mlflow")]
+
+
+def _download(model_uri: str) -> Path:
+    from mlflow.artifacts import download_artifacts
+
+    place = Path(download_artifacts(artifact_uri=model_uri))
+    found = sorted(place.rglob("*.skops"))
+    if len(found) != 1:
+        raise RegistryError(f"{model_uri} holds {len(found)} skops files where a bundle is exactly one")
+    return found[0]
+
+
+def _keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard: Scorecard) -> None:
+    place = folder(settings, version)
+    partial = place.with_name(f"{version}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    shutil.copyfile(bundle, partial / BUNDLE)
+    np.savez_compressed(partial / SCORECARD, **scorecard.arrays())  # type: ignore[arg-type]
+    manifest = {BUNDLE: digest, SCORECARD: sha256(partial / SCORECARD)}
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    shutil.rmtree(place, ignore_errors=True)
+    partial.rename(place)
+
+
+def load_bundle(path: Path) -> EquipmentAnomalyDetector:
+    """The estimator in a skops file; raises RegistryError if it holds any type that is not on the list."""
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
+
+    try:
+        loaded = skops.io.load(path, trusted=TRUSTED_TYPES)
+    except UntrustedTypesFoundException as error:
+        raise RegistryError(f"{path} is refused: {error}") from error
+    if not isinstance(loaded, EquipmentAnomalyDetector):
+        raise RegistryError(f"{path} is refused: it holds a {type(loaded).__name__}, not a bundle")
+    return loaded
+
+
+def load(settings: Settings, version: str) -> Scorecard:
+    """The scorecard of a version, from `var/models` where its hash is right, else from the registry."""
+    place = folder(settings, version)
+    try:
+        manifest = json.loads((place / "manifest.json").read_text())
+        if sha256(place / SCORECARD) == manifest[SCORECARD]:
+            with np.load(place / SCORECARD, allow_pickle=False) as arrays:
+                return Scorecard.from_arrays(dict(arrays))
+        _log.warning("%s is not what its manifest says; it is fetched again", place)
+    except FileNotFoundError:
+        _log.info("version %s is not under %s yet; it is fetched from the registry", version, place)
+    return _fetch(settings, version)
+
+
+def _fetch(settings: Settings, version: str) -> Scorecard:
+    handle = client(settings)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        entry = handle.get_model_version(MODEL, version)
+        path = _download(f"models:/{MODEL}/{version}")
+    except (MlflowException, OSError) as error:
+        raise RegistryError(f"version {version} of {MODEL} can't be had from the registry: {error}") from error
+    digest = sha256(path)
+    if digest != entry.tags.get(_HASH_TAG):
+        raise RegistryError(f"version {version} of {MODEL} is refused: its bundle's hash is not the registered one")
+    scorecard = load_bundle(path).scorecard
+    _keep(settings, version, path, digest, scorecard)
+    return scorecard
+
+
+def aliases(settings: Settings) -> Aliases:
+    """Which versions the aliases mean now; the last ones known where the registry is away."""
+    remembered = settings.var / "models" / "aliases.json"
+    given = os.environ.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{settings.mlflow_port}")
+    try:
+        known = _ask(given) if given.startswith("http") else _ask_client(settings)
+    except (OSError, RegistryError) as error:
+        if remembered.exists():
+            _log.warning("the model registry is away (%s); going on with the last champion known", error)
+            return Aliases(json.loads(remembered.read_text()), registry_away=True)
+        # Before the registry's server is up for the first time, its database may already answer.
+        known = _ask_client(settings)
+    _remember(settings, known)
+    return Aliases(known, registry_away=False)
+
+
+def _remember(settings: Settings, known: dict[str, str]) -> None:
+    path = settings.var / "models" / "aliases.json"
+    text = json.dumps(known, indent=2) + "\n"
+    if not path.exists() or path.read_text() != text:
+        write_private(path, text)
+
+
+def _ask(server: str) -> dict[str, str]:
+    query = urllib.parse.urlencode({"name": MODEL})
+    address = f"{server}/api/2.0/mlflow/registered-models/get?{query}"
+    try:
+        with urllib.request.urlopen(address, timeout=3) as response:
+            answer = json.load(response)
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            return {}
+        raise
+    given = answer["registered_model"].get("aliases", [])
+    return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
+
+
+def _ask_client(settings: Settings) -> dict[str, str]:
+    entry = client(settings).get_registered_model(MODEL)
+    return {alias: str(version) for alias, version in entry.aliases.items() if alias in ALIASES}
+
+
+def set_aliases(settings: Settings, wanted: dict[str, str | None]) -> None:
+    """Point aliases at versions, or take them away where the version is None."""
+    handle = client(settings)
+    for alias, version in wanted.items():
+        if version is None:
+            handle.delete_registered_model_alias(MODEL, alias)
+        else:
+            handle.set_registered_model_alias(MODEL, alias, version)
+    _remember(settings, _ask_client(settings))

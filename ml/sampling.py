@@ -1,0 +1,126 @@
+"""Which rows of the feature mart a model is trained and judged on, as of a moment.
+
+A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
+over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import numpy as np
+import psycopg
+
+from ml import features
+from ml.errors import ModelError
+from ml.features import Windows, micros
+from ml.labels import HOUR, Event, Labelled, events, judgments, label
+from ml.policy import Policy
+
+# A row is as it was at its time where nothing in its windows came later than the grace.
+_USABLE = (
+    "g.is_running AND g.in_maintenance IS NOT TRUE AND g.window_end <= %(moment)s"
+    " AND g.available_at <= g.window_end + %(grace)s"
+)
+# Hashed, so that a step that divides an hour doesn't pick the same minute of every hour.
+_THINNED = (
+    "FROM marts.gold_ml_features AS g WHERE "
+    + _USABLE
+    + (
+        " AND abs(hashint8((extract(epoch FROM g.window_end) / 60)::bigint + hashtext(g.equipment_id))::bigint)"
+        " %% %(step)s = 0"
+    )
+)
+_NEAR = (
+    "FROM unnest(%(machines)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[]) AS e (machine, since, until)"
+    " JOIN marts.gold_ml_features AS g ON g.equipment_id = e.machine"
+    " AND g.window_end > e.since AND g.window_end <= e.until WHERE " + _USABLE
+)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Labelled rows up to a moment; normal ones stand for `step` each."""
+
+    rows: Labelled
+    step: int
+    since: int  # microseconds
+    until: int
+    read_rows: int
+    events: list[Event]
+
+    def hash(self) -> str:
+        """What the rows were, in 16 hex digits: machines, times, features and labels."""
+        digest = hashlib.sha256()
+        windows = self.rows.windows
+        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update("\n".join([*windows.equipment.astype(str), *self.rows.action.astype(str)]).encode())
+        return digest.hexdigest()[:16]
+
+
+def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sample:
+    """Read and label the training rows as of `moment`."""
+    features.require_mart(connection)
+    counted = connection.execute(
+        "SELECT count(*), min(window_end), max(window_end) FROM marts.gold_ml_features WHERE window_end <= %s",
+        (moment,),
+    ).fetchone()
+    if counted is None or not counted[0]:
+        raise ModelError(
+            f"{features.MART} has no rows up to {moment:%Y-%m-%d %H:%M} UTC: land readings, then transform"
+        )
+    total, first, last = counted
+    step = max(1, total // policy.max_normal_rows)
+    parameters = {"moment": moment, "grace": timedelta(minutes=policy.grace_minutes), "step": step}
+    known, answers = events(connection, moment), judgments(connection, moment)
+    thinned = features.read(connection, _THINNED, parameters)
+    stretches = [(e.equipment_id, e.at - int(policy.positive_hours * HOUR), e.at) for e in known]
+    stretches += [(a.equipment_id, a.since, a.until) for a in answers]
+    near = features.read(
+        connection,
+        _NEAR,
+        parameters
+        | {
+            "machines": [s[0] for s in stretches],
+            "since": [features.from_micros(s[1]) for s in stretches],
+            "until": [features.from_micros(s[2]) for s in stretches],
+        },
+    )
+    windows = _distinct(thinned, near)
+    rows = label(windows, known, answers, policy, micros(moment))
+    return Sample(rows, step, micros(first), micros(last), len(windows), known)
+
+
+def _distinct(first: Windows, second: Windows) -> Windows:
+    """Both, each (machine, end) once, ordered by time and machine."""
+    equipment = np.concatenate([first.equipment, second.equipment])
+    ends = np.concatenate([first.ends, second.ends])
+    both = Windows(equipment, ends, np.concatenate([first.over_gap, second.over_gap]), np.vstack([first.x, second.x]))
+    _, machine = np.unique(equipment.astype(str), return_inverse=True)
+    order = np.lexsort((machine, ends))
+    keep = np.ones(len(order), bool)
+    keep[1:] = (np.diff(ends[order]) != 0) | (np.diff(machine[order]) != 0)
+    return both.take(order[keep])
+
+
+def split_at(sample: Sample, policy: Policy) -> int:
+    """Where the held-out time begins, in microseconds: the last share of the rows' time, at most so many days."""
+    span = sample.until - sample.since
+    return sample.until - int(min(span * policy.held_out_share, policy.held_out_days * 24 * HOUR))
+
+
+def split(sample: Sample, policy: Policy) -> tuple[Labelled, Labelled]:
+    """Training rows before the split, held-out rows after it.
+
+    A fault whose failure came after the split is in neither's positives before it: nobody knew then. What later
+    failures made doubtful stays out of the normal rows on both sides, which removes rows and labels none.
+    """
+    border = split_at(sample, policy)
+    rows = sample.rows
+    early = rows.windows.ends <= border
+    ended = np.array([event.at for event in sample.events] + [0])
+    known_then = (rows.event < 0) | (ended[rows.event] <= border)
+    return rows.take(np.flatnonzero(early & known_then)), rows.take(np.flatnonzero(~early))

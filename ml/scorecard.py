@@ -1,0 +1,215 @@
+"""From feature rows to one score, an action, a confidence and a time to failure: the only place where that is done.
+
+Everything is numpy over fitted arrays; `ml.bundle` fits them with scikit-learn and scores by this very code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.features import FEATURES, MEASUREMENTS
+from ml.tail import CEILING, Tail
+from ml.trees import Trees
+
+CONTINUE = "continue_operation"
+NO_PRECEDENT = "preventive_inspection"
+SUPERVISED_WEIGHT = 0.7
+# Surprise in tenfold steps: 3 is one normal minute in 1,000, 4 is one in 10,000. A hair below 4, so that sampling
+# noise in the quantile can't push the 99.99th percentile under the critical band.
+SURPRISE_AT = np.array([0.0, 3.0, 3.5, 3.9, CEILING])
+SCORE_AT = np.array([0.0, 0.5, 0.7, 0.9, 1.0])
+PRECEDENT_SURPRISE = 3.0
+NO_PRECEDENT_CONFIDENCE = 0.5
+
+_LOAD = FEATURES.index("load_ratio")
+_DETECTED = np.array([i for i, name in enumerate(FEATURES) if i != _LOAD])
+_FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
+_SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
+FLAT_CAP = 10.0
+_CLIP = 50.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One entry a window, in the order given."""
+
+    anomaly: NDArray[np.float64]  # 0–1, calibrated on normal operation
+    unsupervised: NDArray[np.float64]  # the detector's surprise, 0–8
+    supervised: NDArray[np.float64]  # probability that a known fault shows
+    action: NDArray[Any]  # action codes
+    confidence: NDArray[np.float64]  # 0–1
+    precedent: NDArray[np.bool_]  # False: nothing like it was ever labelled
+    hours_to_failure: NDArray[np.float64]  # NaN where nothing points to a failure
+
+
+def fill(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`x` (n, features) with a missing deviation at its normal (0) and flat minutes capped, since live a sensor has
+    been stuck for minutes, in history for hours."""
+    filled = np.nan_to_num(np.clip(x, -_CLIP, _CLIP), nan=0.0)
+    filled[:, _FLAT] = np.minimum(np.nan_to_num(x[:, _FLAT], nan=0.0), FLAT_CAP)
+    return filled
+
+
+def detected(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The features of `x` (n, features) that the detector watches, filled."""
+    return fill(x)[:, _DETECTED]
+
+
+def classifier_inputs(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the classifier sees of `x` (n, features): the short window, flat minutes, load, and what is missing.
+
+    Short windows only: a fault that grows within minutes shows there long before an hour's mean moves, and one that
+    grows over days shows there as well.
+    """
+    filled = fill(x)
+    missing = np.isnan(x[:, _SHORT]).astype(float)
+    return np.hstack([filled[:, _SHORT], filled[:, _FLAT], filled[:, [_LOAD]], missing])
+
+
+def detector_scale(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The spread of normal `x` (n, features) a detected feature: its 99.9th percentile as 3.3 sigma, with a floor."""
+    values = np.abs(detected(x))
+    floor = np.where(np.isin(_DETECTED, _FLAT), 1.5, 0.3)
+    return np.maximum(np.quantile(values, 0.999, axis=0) / 3.3, floor) if len(x) else floor
+
+
+@dataclass(frozen=True)
+class Scorecard:
+    """Fitted arrays. `scales` has a row a known machine and a last one for all others."""
+
+    contract: str
+    machines: tuple[str, ...]
+    scales: NDArray[np.float64]  # (machines + 1, detected features)
+    isolation: Trees
+    isolation_norm: float
+    centre: NDArray[np.float64]  # (8,)
+    precision: NDArray[np.float64]  # (8, 8)
+    tails: dict[str, Tail]
+    classes: tuple[str, ...]
+    classifier: Trees | None
+    time_to_failure: Trees | None
+
+    def scaled(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
+        """Detected features in units of the machine's own normal spread."""
+        index = {name: i for i, name in enumerate(self.machines)}
+        rows = np.full(len(x), len(self.machines))
+        if equipment is not None:
+            rows = np.array([index.get(str(name), len(self.machines)) for name in equipment], dtype=np.int64)
+        return np.asarray(detected(x) / self.scales[rows])
+
+    def channels(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> dict[str, NDArray[np.float64]]:
+        """Raw detector values (n,) each: isolation depth, the largest deviation, and T² over the short window.
+
+        An isolation forest alone hardly sees a fault of one or two dimensions; the largest deviation does, and T²
+        sees combinations that are unusual though each part is not.
+        """
+        scaled = self.scaled(x, equipment)
+        depth = self.isolation.mean(scaled)[:, 0]
+        centred = scaled[:, : len(_SHORT)] - self.centre
+        return {
+            "isolation": 2.0 ** (-depth / self.isolation_norm),
+            "largest": np.abs(scaled).max(axis=1),
+            "t2": np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", centred, self.precision, centred), 0.0)),
+        }
+
+    def unsupervised(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
+        """The most surprising channel (n,), not yet corrected for there being three."""
+        raw = self.channels(x, equipment)
+        return np.asarray(np.max([self.tails[name](raw[name]) for name in raw], axis=0))
+
+    def combine(self, known_fault: NDArray[np.float64], unsupervised: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated score (n,) from P(known fault) and `unsupervised`'s raw value; rises with both.
+
+        Evidence is combined 0.7 to 0.3 and then calibrated on normal operation; what no label ever described is kept
+        from being outvoted by the detector's own surprise as a floor.
+        """
+        own = self.tails["unsupervised"](unsupervised)
+        if self.classifier is None:
+            return np.asarray(np.interp(own, SURPRISE_AT, SCORE_AT))
+        evidence = self.evidence(known_fault, own)
+        return np.asarray(np.interp(np.maximum(self.tails["combined"](evidence), own), SURPRISE_AT, SCORE_AT))
+
+    def evidence(self, known_fault: NDArray[np.float64], surprise: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The weighted sum of both surprises (n,), 0 to CEILING, before calibration."""
+        return SUPERVISED_WEIGHT * self.tails["supervised"](known_fault) + (1 - SUPERVISED_WEIGHT) * surprise
+
+    def probabilities(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """P(action) (n, classes); all on `continue_operation` where there was nothing to learn from."""
+        if self.classifier is None:
+            return np.ones((len(x), 1))
+        return self.classifier.mean(classifier_inputs(x))
+
+    def score(self, x: NDArray[np.float64], equipment: NDArray[Any] | None = None) -> Scores:
+        """Score `x` (n, len(FEATURES)), NaN for missing; `equipment` (n,) names the machines where known."""
+        if len(x) == 0:
+            empty = np.empty(0)
+            return Scores(empty, empty, empty, np.empty(0, object), empty, np.empty(0, bool), empty)
+        raw = self.unsupervised(x, equipment)
+        probabilities = self.probabilities(x)
+        normal = self.classes.index(CONTINUE)
+        faults = np.delete(probabilities, normal, axis=1)
+        names = np.array([name for name in self.classes if name != CONTINUE], dtype=object)
+        known_fault = 1.0 - probabilities[:, normal]
+        anomaly = self.combine(known_fault, raw)
+        action = np.full(len(x), CONTINUE, dtype=object)
+        confidence = 1.0 - anomaly
+        precedent = np.zeros(len(x), bool)
+        hours = np.full(len(x), np.nan)
+        raised = anomaly >= 0.5
+        if len(names):
+            surprise = self.tails["supervised"](known_fault)
+            precedent = raised & ((surprise >= PRECEDENT_SURPRISE) | (known_fault >= 0.5)) & (known_fault > 0)
+            best = faults.argmax(axis=1)
+            share = faults[np.arange(len(x)), best] / np.maximum(known_fault, 1e-12)
+            action[precedent] = names[best[precedent]]
+            confidence[precedent] = np.clip(share[precedent], 0.0, 1.0)
+        unknown = raised & ~precedent
+        action[unknown] = NO_PRECEDENT
+        confidence[unknown] = NO_PRECEDENT_CONFIDENCE
+        if self.time_to_failure is not None:
+            pointing = precedent & (action != NO_PRECEDENT)
+            if pointing.any():
+                hours[pointing] = np.expm1(self.time_to_failure.mean(classifier_inputs(x[pointing]))[:, 0])
+        return Scores(anomaly, self.tails["unsupervised"](raw), known_fault, action, confidence, precedent, hours)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays of numbers and text, for an `.npz` that is read without pickle."""
+        arrays: dict[str, NDArray[Any]] = {
+            "contract": np.array(self.contract),
+            "machines": np.array(self.machines, dtype=np.str_),
+            "classes": np.array(self.classes, dtype=np.str_),
+            "scales": self.scales,
+            "isolation_norm": np.array(self.isolation_norm),
+            "centre": self.centre,
+            "precision": self.precision,
+            **self.isolation.arrays("isolation"),
+        }
+        for name, tail in self.tails.items():
+            arrays |= tail.arrays(f"tail.{name}")
+        if self.classifier is not None:
+            arrays |= self.classifier.arrays("classifier")
+        if self.time_to_failure is not None:
+            arrays |= self.time_to_failure.arrays("time_to_failure")
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Scorecard:
+        """The inverse of `arrays`."""
+        names = sorted({key.split(".")[1] for key in arrays if key.startswith("tail.")})
+        return cls(
+            contract=str(arrays["contract"]),
+            machines=tuple(str(name) for name in arrays["machines"]),
+            scales=arrays["scales"],
+            isolation=Trees.from_arrays(arrays, "isolation"),
+            isolation_norm=float(arrays["isolation_norm"]),
+            centre=arrays["centre"],
+            precision=arrays["precision"],
+            tails={name: Tail.from_arrays(arrays, f"tail.{name}") for name in names},
+            classes=tuple(str(name) for name in arrays["classes"]),
+            classifier=Trees.from_arrays(arrays, "classifier") if "classifier.roots" in arrays else None,
+            time_to_failure=Trees.from_arrays(arrays, "time_to_failure") if "time_to_failure.roots" in arrays else None,
+        )

@@ -1,0 +1,236 @@
+"""Score what is new in the feature mart, and keep the vector that each score was made from."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from ml import features, registry, watermark
+from ml.errors import ContractError, RegistryError
+from ml.features import FEATURES, Windows
+from ml.scorecard import Scorecard, Scores
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+PIPELINE = "score"
+FIRST_RUN = timedelta(hours=1)
+_log = logging.getLogger(__name__)
+
+_FITTING = "g.is_running AND g.in_maintenance IS NOT TRUE"
+_NEW = (
+    "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
+    " AND g.built_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)"
+    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot) ORDER BY g.window_end, g.equipment_id"
+)
+_FIRST = (
+    "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
+    " AND g.window_end > %(after)s ORDER BY g.window_end, g.equipment_id"
+)
+_BETWEEN = (
+    "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end > %(after)s"
+    " AND g.window_end <= %(until)s ORDER BY g.window_end, g.equipment_id"
+)
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """What a run did; `versions` are those that scored, by role."""
+
+    windows: int
+    scored: int
+    superseded: int
+    versions: dict[str, str] = field(default_factory=dict)
+    registry_away: bool = False
+    seconds: float = 0.0
+
+
+def score(settings: Settings, moment: datetime) -> ScoringResult:
+    """Score every window up to `moment` that the mart has newly built; the first run ever takes the last hour.
+
+    One transaction: scores, their vectors and the watermark. A run for the same moment finds nothing new. The
+    challenger scores the same windows in shadow.
+    """
+    began = time.perf_counter()
+    aliases = registry.aliases(settings)
+    champion = aliases[registry.CHAMPION]
+    if champion is None:
+        raise RegistryError("there is no champion yet: python -m ml train --bootstrap makes the first one")
+    cards = {registry.CHAMPION: (champion, _load(settings, champion))}
+    challenger = aliases[registry.CHALLENGER]
+    if challenger is not None and challenger != champion:
+        try:
+            cards[registry.CHALLENGER] = (challenger, _load(settings, challenger))
+        except RegistryError as error:
+            # A challenger that can't be had must not keep the champion from scoring.
+            _log.warning("no shadow scores this time: %s", error)
+    with connect(settings, Role.SCORE) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        features.require_mart(connection)
+        read = watermark.pin(connection, PIPELINE)
+        parameters = {"moment": moment, "since": read.since, "after": moment - FIRST_RUN}
+        windows = features.read(connection, _NEW if read.since else _FIRST, parameters)
+        scored = superseded = 0
+        for role, (version, card) in cards.items():
+            scores = card.score(windows.x, windows.equipment)
+            new, old = _store(connection, windows, scores, version, role, moment, card.contract)
+            if role == registry.CHAMPION:
+                scored, superseded = new, old
+        watermark.move(connection, read, moment)
+        seconds = time.perf_counter() - began
+        result = ScoringResult(
+            len(windows), scored, superseded, {role: version for role, (version, _) in cards.items()},
+            aliases.registry_away, seconds,
+        )  # fmt: skip
+        _measure(connection, result)
+    return result
+
+
+def replay(settings: Settings, since: datetime, until: datetime, moment: datetime, version: str | None = None) -> int:
+    """Score the windows after `since` up to `until` as role 'replayed', a day a transaction; returns how many.
+
+    Nothing is published from them. Their vectors are not kept: the mart's row is the vector. A second run of the same
+    stretch replaces the first one's scores.
+    """
+    version = version or registry.aliases(settings)[registry.CHAMPION]
+    if version is None:
+        raise RegistryError("there is no champion yet: python -m ml train --bootstrap makes the first one")
+    card = _load(settings, version)
+    total = 0
+    with connect(settings, Role.SCORE) as connection:
+        features.require_mart(connection)
+        while since < until:
+            chunk_end = min(since + timedelta(days=1), until)
+            windows = features.read(connection, _BETWEEN, {"after": since, "until": chunk_end})
+            connection.execute(
+                "UPDATE ml.scores SET superseded_at = clock_timestamp() WHERE role = 'replayed' AND model_version = %s"
+                " AND superseded_at IS NULL AND window_end > %s AND window_end <= %s",
+                (version, since, chunk_end),
+            )
+            _copy_replayed(connection, windows, card.score(windows.x, windows.equipment), version, moment)
+            connection.commit()
+            total += len(windows)
+            since = chunk_end
+    return total
+
+
+def _load(settings: Settings, version: str) -> Scorecard:
+    card = registry.load(settings, version)
+    if card.contract != features.contract():
+        raise ContractError(
+            f"version {version} was trained on feature contract {card.contract}, this code and its mart have "
+            f"{features.contract()}: train again"
+        )
+    return card
+
+
+def _row(windows: Windows, scores: Scores, row: int) -> tuple[Any, ...]:
+    hours = float(scores.hours_to_failure[row])
+    return (
+        str(windows.equipment[row]), windows.end(row), float(scores.anomaly[row]), float(scores.unsupervised[row]),
+        float(scores.supervised[row]), str(scores.action[row]), float(scores.confidence[row]),
+        None if np.isnan(hours) else hours, bool(windows.over_gap[row]),
+    )  # fmt: skip
+
+
+def vector(x: np.ndarray[Any, Any]) -> dict[str, float | None]:
+    """A feature row by name, NaN as None, as it is kept beside its score."""
+    return {name: None if np.isnan(value) else float(value) for name, value in zip(FEATURES, x, strict=True)}
+
+
+def _store(
+    connection: psycopg.Connection,
+    windows: Windows,
+    scores: Scores,
+    version: str,
+    role: str,
+    moment: datetime,
+    contract: str,
+) -> tuple[int, int]:
+    """Store scores whose vector is new; returns (stored, superseded)."""
+    if not len(windows):
+        return 0, 0
+    current = connection.execute(
+        """
+        SELECT s.equipment_id, s.window_end, s.score_id, f.features
+        FROM unnest(%s::text[], %s::timestamptz[]) AS w (equipment_id, window_end)
+        JOIN ml.scores AS s USING (equipment_id, window_end)
+        LEFT JOIN ml.scored_features AS f USING (score_id)
+        WHERE s.model_version = %s AND s.role = %s AND s.superseded_at IS NULL
+        """,
+        (windows.equipment.tolist(), [windows.end(i) for i in range(len(windows))], version, role),
+    )
+    known = {(machine, end): (score_id, kept) for machine, end, score_id, kept in current}
+    vectors = [vector(x) for x in windows.x]
+    fresh: list[int] = []
+    replaced: list[int] = []
+    for index in range(len(windows)):
+        before = known.get((str(windows.equipment[index]), windows.end(index)))
+        # A window that was built again from the same readings has the same score; it is not made twice.
+        if before is not None and before[1] == vectors[index]:
+            continue
+        if before is not None:
+            replaced.append(before[0])
+        fresh.append(index)
+    if replaced:
+        connection.execute(
+            "UPDATE ml.scores SET superseded_at = clock_timestamp() WHERE score_id = ANY(%s)", (replaced,)
+        )
+    rows = [_row(windows, scores, index) for index in fresh]
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        connection.execute(
+            """
+            WITH scored AS (
+                INSERT INTO ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,
+                    action_code, confidence, estimated_ttf, over_gap, model_version, role, moment)
+                SELECT w.*, %s, %s, %s
+                FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[], %s::text[],
+                    %s::float8[], %s::float8[], %s::boolean[]) AS w
+                RETURNING score_id, equipment_id, window_end
+            )
+            INSERT INTO ml.scored_features (score_id, equipment_id, window_end, features, contract)
+            SELECT score_id, equipment_id, window_end, v.features, %s
+            FROM scored JOIN unnest(%s::text[], %s::timestamptz[], %s::jsonb[])
+                AS v (equipment_id, window_end, features) USING (equipment_id, window_end)
+            """,
+            (
+                version, role, moment, *columns, contract, columns[0], columns[1],
+                [json.dumps(vectors[index]) for index in fresh],
+            ),
+        )  # fmt: skip
+    return len(fresh), len(replaced)
+
+
+def _copy_replayed(
+    connection: psycopg.Connection, windows: Windows, scores: Scores, version: str, moment: datetime
+) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(
+            "COPY ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,"
+            " action_code, confidence, estimated_ttf, over_gap, model_version, role, moment) FROM STDIN"
+        ) as copy,
+    ):
+        for row in range(len(windows)):
+            copy.write_row((*_row(windows, scores, row), version, "replayed", moment))
+
+
+def _measure(connection: psycopg.Connection, result: ScoringResult) -> None:
+    figures = {
+        "score_s": result.seconds,
+        "windows": float(result.windows),
+        "superseded": float(result.superseded),
+        "registry_away": float(result.registry_away),
+    }
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO ops.pipeline_metrics (stage, metric, value, labels) VALUES ('score', %s, %s, %s)",
+            [(metric, value, json.dumps(result.versions)) for metric, value in figures.items()],
+        )
