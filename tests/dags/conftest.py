@@ -1,0 +1,34 @@
+"""Airflow on the test cluster: its metadata database migrated once, its environment that of the stack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from stack.environment import environment
+from warehouse.settings import HOME, Settings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HOME / "tests" / "dags"):
+            # Airflow, dbt and their plugins warn about each other; what they do is tested, not how they talk.
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+
+
+@pytest.fixture(scope="session")
+def airflow(cluster: Settings) -> Iterator[Settings]:
+    """Airflow imports its settings from the environment, once a process: they are those of the cluster."""
+    added = environment(cluster)
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
+    yield cluster
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
