@@ -31,12 +31,12 @@ _SPOOL_BYTES: Final = 4 << 30
 
 @dataclass(frozen=True)
 class _Lost:
-    """Values may be missing after `at`."""
+    """Values may be missing after `at`; `heard` is None for what an earlier worker left."""
 
     at: Position
     cause: str
     detail: str
-    heard: datetime
+    heard: datetime | None
 
 
 class Collector:
@@ -55,11 +55,12 @@ class Collector:
         ]
         self.session = Session(server, plant.servers[server], subscribed, self)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"landing-{server}")
-        self._lost: deque[_Lost] = deque()
+        # What an earlier worker spooled lands first; the gap since then begins behind it.
+        self._lost = deque([_Lost(self._spool.end, "outage", "the worker was not running", None)])
         self._arrived = asyncio.Event()
         self._metrics = _Metrics()
         self._troubled: str | None = None
-        self._resumed = False
+        self._locked = False
 
     async def take(self, readings: Readings) -> None:
         """Put readings on disk; waits, rather than dropping anything, while the spool or the disk is full."""
@@ -123,7 +124,7 @@ class Collector:
                     self._troubled = None
             except ServerTakenError:
                 # After a restart of Postgres the lock of our own lost connection may live on for a moment.
-                if not self._resumed or backoff >= _LONGEST_BACKOFF_S:
+                if not self._locked or backoff >= _LONGEST_BACKOFF_S:
                     raise
                 landed, backoff = False, min(backoff * 2, _LONGEST_BACKOFF_S)
                 await asyncio.sleep(backoff)
@@ -164,9 +165,7 @@ class Collector:
     def _step(self) -> bool:
         """Land what there is, in the landing thread; returns whether there was anything."""
         self._writer.connect()
-        if not self._resumed:
-            self._writer.resume()
-            self._resumed = True
+        self._locked = True
         until = self._lost[0].at if self._lost else None
         payloads = self._spool.read(_BATCH_BYTES, until)
         if payloads:
@@ -181,9 +180,12 @@ class Collector:
                 self._metrics.add(self._writer.land(batches, moment), to_us(datetime.now(UTC)))
             self._spool.trim()
             return True
-        if self._lost:
+        if self._lost and self._spool.read_position >= self._lost[0].at:
             lost = self._lost[0]
-            self._writer.lost(lost.cause, lost.detail, lost.heard)
+            if lost.heard is None:
+                self._writer.resume(lost.cause, lost.detail)
+            else:
+                self._writer.lost(lost.cause, lost.detail, lost.heard)
             self._lost.popleft()
             return True
         return False

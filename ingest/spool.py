@@ -8,19 +8,25 @@ that was not trimmed is read again; the landing is idempotent, so that is only r
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import struct
 import threading
 import zlib
-from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from ingest.errors import IngestError
 
 _RECORD: Final = struct.Struct("<II")
 _SEGMENT_BYTES: Final = 8 << 20
 # A drained segment is closed early, so that a restart repeats little.
 _DRAINED_BYTES: Final = 256 << 10
+
+
+class SpoolTakenError(IngestError):
+    """Another process works on this spool."""
 
 
 class SpoolFullError(Exception):
@@ -36,7 +42,10 @@ class Position:
 
 
 class Spool:
-    """One writer (the event loop) and one reader (the landing thread). Raises OSError where the disk does."""
+    """One writer (the event loop) and one reader (the landing thread) of one process.
+
+    Raises SpoolTakenError where another process has the folder, and OSError where the disk does.
+    """
 
     def __init__(self, folder: Path, limit_bytes: int) -> None:
         self.folder = folder
@@ -46,6 +55,12 @@ class Spool:
         self._lock = threading.Lock()
         self._syncing = asyncio.Lock()
         folder.mkdir(parents=True, exist_ok=True)
+        self._lock_file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock_file)
+            raise SpoolTakenError(f"{folder} is in use: another worker collects this server; stop that one") from error
         self._sizes: dict[int, int] = {}
         for path in sorted(folder.glob("*.seg")):
             self._sizes[int(path.stem)] = self._repair(path)
@@ -56,7 +71,6 @@ class Spool:
         self._durable = Position(self._number, 0)
         self._read_at = Position(min(self._sizes), 0)
         self._trimmed = self._read_at
-        self._unread: deque[Position] = deque()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:010d}.seg"
@@ -88,7 +102,10 @@ class Spool:
     def pending_bytes(self) -> int:
         """Bytes on disk that have not landed."""
         with self._lock:
-            return sum(self._sizes.values()) - self._trimmed.offset
+            return self._pending()
+
+    def _pending(self) -> int:
+        return sum(self._sizes.values()) - self._trimmed.offset
 
     @property
     def end(self) -> Position:
@@ -103,7 +120,7 @@ class Spool:
     def append(self, payload: bytes) -> None:
         """Write a record; it is durable after the next `sync`. Where it raises, nothing was kept."""
         with self._lock:
-            if sum(self._sizes.values()) + len(payload) > self.limit_bytes:
+            if self._pending() + len(payload) > self.limit_bytes:
                 raise SpoolFullError(f"{self.folder} holds {self.limit_bytes} bytes")
             record = _RECORD.pack(len(payload), zlib.crc32(payload)) + payload
             start = self._sizes[self._number]
@@ -126,12 +143,13 @@ class Spool:
             await asyncio.to_thread(os.fdatasync, file)
             with self._lock:
                 self._durable = reached
-                if reached.offset >= _SEGMENT_BYTES or (reached.offset >= _DRAINED_BYTES and self._read_at == reached):
-                    self._rotate(reached)
+                drained = reached.offset >= _DRAINED_BYTES and self._read_at == reached == self.end
+                if drained or reached.offset >= _SEGMENT_BYTES:
+                    if self.end != reached:
+                        os.fdatasync(file)  # what came during the sync must not stay behind undurable
+                    self._rotate()
 
-    def _rotate(self, reached: Position) -> None:
-        if self._sizes[self._number] != reached.offset:
-            return  # more has come since; the next sync is soon enough
+    def _rotate(self) -> None:
         os.close(self._file)
         self._number += 1
         self._sizes[self._number] = 0
@@ -175,6 +193,8 @@ class Spool:
     def trim(self) -> None:
         """Everything that was read has landed: forget it."""
         with self._lock:
+            if self._read_at.offset == self._sizes[self._read_at.segment] and self._read_at.segment < self._number:
+                self._read_at = Position(min(n for n in self._sizes if n > self._read_at.segment), 0)
             self._trimmed = self._read_at
             for number in [n for n in self._sizes if n < self._trimmed.segment]:
                 del self._sizes[number]
@@ -184,8 +204,10 @@ class Spool:
         """Close the file; a spool that is drained leaves nothing behind."""
         with self._lock:
             os.close(self._file)
-            if self._trimmed == Position(self._number, self._sizes[self._number]):
-                self._path(self._number).unlink(missing_ok=True)
+            for number, size in self._sizes.items():
+                if size == 0 or self._trimmed >= Position(number, size):
+                    self._path(number).unlink(missing_ok=True)
+            os.close(self._lock_file)
 
 
 def _exactly(file: object, content: bytes, at: int, offset: int, length: int) -> bytes:

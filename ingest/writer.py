@@ -107,7 +107,7 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
 
-    def resume(self) -> None:
+    def resume(self, cause: str, detail: str) -> None:
         """Open gaps from where the worker before this one stopped; for tags that it landed, not for backfilled ones."""
         connection = self.connect()
         live = connection.execute(
@@ -122,7 +122,7 @@ class Writer:
         # The server was heard until its most recent value; a tag that was silent then had not changed.
         heard = max(latest.values()) - self._options.publishing_interval_ms * 1000
         with connection.transaction():
-            self._gaps.open(connection, latest, heard, "outage", "the worker was not running")
+            self._gaps.open(connection, latest, heard, cause, detail)
 
     def lost(self, cause: str, detail: str, heard: datetime) -> None:
         """Open gaps: values may be missing since the last publishing before `heard`."""
