@@ -1,0 +1,38 @@
+"""
+### Promote the challenger, if its time in the shadow earned it
+
+Compares what champion and challenger said about the same live windows and what became of them, writes every figure
+of the gate to `ml.promotions`, and moves the alias `champion` (the old one becomes `previous`) only when it passes.
+Without a challenger there is nothing to do. A rerun for the same moment decides the same.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+
+from stack.zone import plant_zone
+
+
+@dag(
+    # No start date and no immediate run: a new installation waits for its first tick.
+    schedule=CronTriggerTimetable("0 6 * * *", timezone=plant_zone(), run_immediately=timedelta()),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=30),
+    default_args={"retries": 1, "retry_delay": timedelta(minutes=1), "execution_timeout": timedelta(minutes=10)},
+    doc_md=__doc__,
+    tags=["models"],
+)
+def promote_challenger():
+    @task
+    def promote():
+        """The gate, then the alias."""
+        from ml.gates import promote
+        from stack.tasks import moment, settings
+
+        promote(settings(), moment())
+
+    promote()
+
+
+promote_challenger()
