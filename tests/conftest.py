@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +13,10 @@ from psycopg import sql
 from warehouse import server
 from warehouse.migrate import create_databases, migrate
 from warehouse.roles import Role, connect
+from warehouse.server import free_port
 from warehouse.settings import Settings
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

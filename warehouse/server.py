@@ -114,6 +114,13 @@ def _run(*command: str, cwd: Path) -> None:
         raise WarehouseError(f"{Path(command[0]).name} failed: {(result.stderr or result.stdout).strip()}")
 
 
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def require_free(host: str, port: int, setting: str) -> None:
     """Raise unless `port` can be listened on; the message names it and the setting that changes it."""
     with socket.socket() as probe:

@@ -14,12 +14,12 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-from conftest import free_port
 
 from warehouse import server
 from warehouse.errors import WarehouseError
 from warehouse.migrate import migrate, missing
 from warehouse.roles import Role, connect, passwords
+from warehouse.server import free_port
 from warehouse.settings import HOME, Settings
 
 
