@@ -28,7 +28,7 @@ _TYPES = {
 _WAITING = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
 
 
-class Writable(AttributeService):
+class Writable(AttributeService):  # type: ignore[misc]  # asyncua has no type marker
     """Takes writes of set points: refuses what is no number in range, stamps what comes without a source time."""
 
     def __init__(self, aspace: Any, written: Callable[[ua.NodeId, float], None]) -> None:

@@ -130,7 +130,7 @@ def _sampled(tag: Tag, channel: int, stretches: list[Stretch]) -> _Readings:
 
 def _on_change(grid: Floats, values: np.ndarray) -> npt.NDArray[np.bool_]:
     """Where a value differs from the one before, and each full hour; the first of a day stands for itself."""
-    kept = grid % _HOUR == 0
+    kept: npt.NDArray[np.bool_] = grid % _HOUR == 0
     kept[0] = True
     kept[1:] |= values[1:] != values[:-1]
     return kept

@@ -78,7 +78,7 @@ class LivePlant:
         """The next `count` seconds."""
         if count < 1:
             return []
-        times = self._now + np.arange(count)
+        times = self._now + np.arange(count, dtype=np.float64)
         values, asked, said = self._step(times, 1.0)
         self._now += count
         return [Second(float(times[i]), values[i], asked[i], said[i].tolist()) for i in range(count)]

@@ -5,11 +5,10 @@ Nothing of this reaches the tags but through the physics; the maintainers' view 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simulator.faults import SENSOR, Fault, make_fault, modes_of
-from simulator.machines import Machines, stream
+from simulator.machines import Floats, Machines, stream
 from simulator.schedule import MAINTENANCE, STOPPED, Quiet, Schedule, Slot, Stop
 
 HOUR = 3600.0
@@ -101,7 +100,7 @@ def _growth(kind: float, place: float, mode: str) -> float:
     return (1 + 2.5 * place) * DAY
 
 
-def _ending(fault: Fault, chance: Sequence[float]) -> Episode:
+def _ending(fault: Fault, chance: Floats) -> Episode:
     """Caught by someone or not, then repaired. `chance` holds four numbers of [0, 1)."""
     growth = fault.full - fault.starts
     if fault.mode in SENSOR:

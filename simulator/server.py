@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from asyncua import ua, uamethod
+from asyncua import ua
 
 from ingest.plant import Plant, Tag
 from simulator.endpoint import Endpoint, endpoint
@@ -107,24 +107,24 @@ class PlantServer:
             ua.NodeId("Simulator.Repair", index), ua.QualifiedName("Repair", index), self._repair, [text], [flag, text]
         )
 
-    @uamethod
-    async def _inject(self, _parent: ua.NodeId, equipment_id: str, mode: str, minutes: float) -> tuple[bool, str]:
+    async def _inject(self, _parent: ua.NodeId, *arguments: ua.Variant) -> list[ua.Variant]:
+        equipment_id, mode, minutes = (argument.Value for argument in arguments)
         try:
             fault = self._live.inject(equipment_id, mode, minutes)
         except SimulatorError as error:
-            return False, str(error)
+            return _answer(False, str(error))
         self._record("injected", **self._described(fault))
-        return True, f"{mode} of {equipment_id} grows to its full in {minutes:g} minutes"
+        return _answer(True, f"{mode} of {equipment_id} grows to its full in {minutes:g} minutes")
 
-    @uamethod
-    async def _repair(self, _parent: ua.NodeId, equipment_id: str) -> tuple[bool, str]:
+    async def _repair(self, _parent: ua.NodeId, *arguments: ua.Variant) -> list[ua.Variant]:
+        (equipment_id,) = (argument.Value for argument in arguments)
         try:
             ended = self._live.repair(equipment_id)
         except SimulatorError as error:
-            return False, str(error)
+            return _answer(False, str(error))
         for fault in ended:
             self._record("repaired", **self._described(fault))
-        return True, f"{len(ended)} faults of {equipment_id} ended"
+        return _answer(True, f"{len(ended)} faults of {equipment_id} ended")
 
     def _described(self, fault: Fault) -> dict[str, Any]:
         tag = None if fault.channel is None else self._live.machines.channels[fault.channel].tag
@@ -211,3 +211,7 @@ class PlantServer:
                     await made.put(node_id, number, began + number * _COUNTER_STEP, now)
             count = due
             await asyncio.sleep(max(0.0, clock + count / _COUNTER_HZ - time.monotonic()))
+
+
+def _answer(done: bool, message: str) -> list[ua.Variant]:
+    return [ua.Variant(done, ua.VariantType.Boolean), ua.Variant(message, ua.VariantType.String)]
