@@ -170,21 +170,23 @@ class Writer:
         bad = [landing.rejection(batch, rows[place], reason) for place, reason in sorted(reasons.items())]
         return Readings(rows[kept], batch.texts, batch.received_us, batch.connected_us), bad
 
-    def _land(self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool) -> Landed:
+    def _land(
+        self,
+        prepared: Prepared,
+        rejected: Sequence[Rejected],
+        moment: datetime,
+        alarms: bool,
+        direct: bool = True,
+    ) -> Landed:
         try:
-            return self._transact(prepared, rejected, moment, alarms, direct=True)
-        except psycopg.errors.UniqueViolation:
-            pass  # a backfill has been faster; the way that asks first settles it
+            return self._transact(prepared, rejected, moment, alarms, direct)
         except POISON as error:
+            if direct and isinstance(error, psycopg.errors.UniqueViolation):
+                # A backfill has been faster; the way that asks first settles it.
+                return self._land(prepared, rejected, moment, alarms, direct=False)
             self._days.clear()  # a partition may have been dropped behind our back
             if len(prepared) == 0:
                 raise
-            if len(prepared) == 1:
-                return self._quarantine(prepared, rejected, moment, error)
-            return self._halve(prepared, rejected, moment, alarms)
-        try:
-            return self._transact(prepared, rejected, moment, alarms, direct=False)
-        except POISON as error:
             if len(prepared) == 1:
                 return self._quarantine(prepared, rejected, moment, error)
             return self._halve(prepared, rejected, moment, alarms)
@@ -207,10 +209,10 @@ class Writer:
         readings = prepared.readings
         reason = f"refused by Postgres: {error.diag.message_primary or error}"
         poison = landing.rejection(readings, readings.rows[0], reason)
-        return self._transact(prepared.part(slice(0, 0)), [*rejected, poison], moment, False, direct=True)
+        return self._transact(prepared.part(slice(0, 0)), [*rejected, poison], moment, False, True)
 
     def _transact(
-        self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool, *, direct: bool
+        self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool, direct: bool
     ) -> Landed:
         connection = self.connect()
         rows = prepared.readings.rows
