@@ -58,8 +58,6 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         counts = {str(name): int((actions == name).sum()) for name in np.unique(actions.astype(str))}
         known = sorted(name for name, count in counts.items() if name == CONTINUE or count >= MIN_CLASS_ROWS)
         self.classes_ = np.array(known, dtype=np.str_)
-        self.classifier_: Any = None
-        self.regressor_: Any = None
         if len(known) > 1:
             taken = np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
@@ -77,7 +75,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
                 self.machines_.append(str(name))
                 scales.append(detector_scale(own))
         self.scales_ = np.vstack([*scales, pooled])
-        self.isolation_, self.isolation_norm_ = None, 1.0
+        self.isolation_: Any = None
+        self.isolation_norm_ = 1.0
         self.centre_: NDArray[Any] = np.zeros(8)
         self.precision_: NDArray[Any] = np.eye(8)
         self.tails_: dict[str, Tail] = {}
@@ -90,8 +89,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         short = scaled[:, :8]
         self.centre_ = np.median(short, axis=0)
         self.precision_ = np.linalg.inv(np.cov(short, rowvar=False) + 0.05 * np.eye(8))
-        self.classes_, self.classifier_ = np.array([CONTINUE]), None
-        self.regressor_ = None
+        self.classes_ = np.array([CONTINUE])
+        self.classifier_: Any = None
+        self.regressor_: Any = None
         raw = self._scorecard().channels(x, machines)
         self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
         self.tails_["unsupervised"] = Tail.fit(self._scorecard().unsupervised(x, machines))

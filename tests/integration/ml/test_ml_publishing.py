@@ -1,0 +1,204 @@
+"""What is shown, what is held back and why, and how a recommendation comes and goes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from ml.policy import Policy
+from ml.publishing import publish
+from tests.integration.ml.conftest import MACHINES, NOON, Fault, Fill
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+MINUTE = timedelta(minutes=1)
+RULES = Policy()
+
+
+class Scores:
+    """Writes scores as the champion would."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._connection = connect(settings, Role.SCORE, autocommit=True)
+
+    def __call__(
+        self,
+        machine: str,
+        end: datetime,
+        score: float,
+        *,
+        action: str = "schedule_maintenance",
+        confidence: float = 0.9,
+        role: str = "champion",
+    ) -> None:
+        self._connection.execute(
+            "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code,"
+            " confidence, estimated_ttf, moment) VALUES (%s, %s, '1', %s, %s, %s, %s, 5.2, %s)",
+            (machine, end, role, score, action, confidence, end),
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def score(site: Settings, build: Fill):  # type: ignore[no-untyped-def]
+    """`score(machine, end, value)` over machines that run and show nothing but noise."""
+    build(NOON - timedelta(hours=1), NOON + timedelta(hours=2))
+    scores = Scores(site)
+    yield scores
+    scores.close()
+
+
+def _held(admin: psycopg.Connection) -> list[str]:
+    rows = admin.execute(
+        "SELECT held_reason FROM ml.recommendations WHERE held_reason IS NOT NULL ORDER BY timestamp, 1"
+    )
+    return [row[0].split(":")[0] for row in rows]
+
+
+def _shown(admin: psycopg.Connection) -> list[tuple[str, str, str]]:
+    rows = admin.execute(
+        "SELECT equipment_id, severity, status FROM serving.recommendations_serving ORDER BY timestamp, 1"
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def _show(settings: Settings, score: Scores, at: datetime, machine: str = "PUMP-1", value: float = 0.8) -> None:
+    score(machine, at - MINUTE, value)
+    score(machine, at, value)
+    assert len(publish(settings, at, RULES).shown) == 1
+
+
+def test_a_second_window_confirms(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    score("PUMP-1", NOON, 0.95)
+    assert publish(site, NOON, RULES).shown == []
+    score("PUMP-1", NOON + MINUTE, 0.95)
+    assert len(publish(site, NOON + MINUTE, RULES).shown) == 1
+    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+    assert _held(admin) == ["not confirmed"]
+
+
+def test_an_extreme_is_shown_at_once(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    score("PUMP-1", NOON, 0.99)
+    assert len(publish(site, NOON, RULES).shown) == 1
+    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+
+
+def test_the_same_moment_again_changes_nothing(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    before = (_shown(admin), _held(admin))
+    again = publish(site, NOON, RULES)
+    assert (again.candidates, again.shown, again.expired) == (0, [], [])
+    assert (_shown(admin), _held(admin)) == before
+
+
+def test_what_is_not_for_operators_is_held_with_its_reason(
+    site: Settings, score: Scores, build: Fill, admin: psycopg.Connection
+) -> None:
+    score("PUMP-1", NOON - timedelta(minutes=20), 0.99)
+    score("PUMP-2", NOON, 0.6)
+    score("PUMP-3", NOON - MINUTE, 0.8, confidence=0.5)
+    assert publish(site, NOON, RULES).held == {"stale": 1, "monitored": 1, "low confidence": 1}
+    build(NOON + MINUTE, NOON + 2 * MINUTE, machines=("PUMP-1",), state="maintenance")
+    build(NOON + MINUTE, NOON + 2 * MINUTE, machines=("PUMP-2",), state="stopped")
+    score("PUMP-1", NOON + 2 * MINUTE, 0.99)
+    score("PUMP-2", NOON + 2 * MINUTE, 0.99)
+    score("PUMP-3", NOON + 2 * MINUTE, 0.99, role="replayed")
+    assert publish(site, NOON + 2 * MINUTE, RULES).held == {"in maintenance": 1, "stopped": 1}
+    assert _shown(admin) == []
+
+
+def test_one_open_recommendation_a_machine_and_it_may_get_worse(
+    site: Settings, score: Scores, admin: psycopg.Connection
+) -> None:
+    _show(site, score, NOON, value=0.8)
+    listener = connect(site, Role.OPERATOR, autocommit=True)
+    listener.execute("LISTEN equipment_recommendations")
+    score("PUMP-1", NOON + MINUTE, 0.85)
+    score("PUMP-1", NOON + 2 * MINUTE, 0.95, action="reduce_speed")
+    result = publish(site, NOON + 2 * MINUTE, RULES)
+    assert (result.shown, result.held) == ([], {"open": 1, "escalates": 1})
+    assert len(result.escalated) == 1
+    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+    told = list(listener.notifies(timeout=2, stop_after=1))
+    listener.close()
+    assert '"critical"' in told[0].payload and "reduce_speed" in told[0].payload
+
+
+def test_an_answered_machine_is_quiet_for_a_while(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    admin.execute("UPDATE serving.recommendations_serving SET status = 'executed'")
+    score("PUMP-1", NOON + MINUTE, 0.8)
+    assert publish(site, NOON + MINUTE, RULES).held == {"duplicate": 1}
+    for minute in (9, 10):
+        score("PUMP-1", NOON + minute * MINUTE, 0.8)
+    assert publish(site, NOON + 10 * MINUTE, RULES).held == {"not confirmed": 1, "answered": 1}
+    score("PUMP-1", NOON + 11 * MINUTE, 0.95)
+    assert len(publish(site, NOON + 11 * MINUTE, RULES).shown) == 1, "getting worse is news"
+    admin.execute("UPDATE serving.recommendations_serving SET status = 'executed'")
+    for minute in (80, 81):
+        score("PUMP-1", NOON + minute * MINUTE, 0.8)
+    assert len(publish(site, NOON + 81 * MINUTE, RULES).shown) == 1
+
+
+def test_the_alarm_budget_goes_to_the_worst(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    rules = Policy(alarms_per_hour=2)
+    for machine, value in zip(MACHINES, (0.75, 0.8, 0.92), strict=True):
+        score(machine, NOON - MINUTE, value)
+        score(machine, NOON, value)
+    result = publish(site, NOON, rules)
+    assert [row[0] for row in _shown(admin)] == ["PUMP-2", "PUMP-3"]
+    assert result.held == {"not confirmed": 3, "alarm budget": 1}
+    score("PUMP-1", NOON + 61 * MINUTE, 0.75)
+    score("PUMP-1", NOON + 62 * MINUTE, 0.75)
+    assert len(publish(site, NOON + 62 * MINUTE, rules).shown) == 1, "an hour later there is room again"
+
+
+def test_a_deferred_one_comes_back(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    until = NOON + 30 * MINUTE
+    admin.execute("UPDATE serving.recommendations_serving SET status = 'deferred', deferred_until = %s", (until,))
+    score("PUMP-1", NOON + 10 * MINUTE, 0.8)
+    assert publish(site, NOON + 29 * MINUTE, RULES).returned == []
+    assert len(publish(site, until, RULES).returned) == 1
+    assert _shown(admin) == [("PUMP-1", "significant", "pending")]
+
+
+def test_it_expires_once_the_machine_is_well(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    for minute in range(1, 28):
+        score("PUMP-1", NOON + minute * MINUTE, 0.2)
+    assert publish(site, NOON + 29 * MINUTE, RULES).expired == [], "not before it was well for long enough"
+    assert len(publish(site, NOON + 31 * MINUTE, RULES).expired) == 1
+    assert _shown(admin) == [("PUMP-1", "significant", "expired")]
+
+
+def test_silence_is_not_health(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    assert publish(site, NOON + timedelta(hours=5), RULES).expired == []
+
+
+def test_maintenance_ends_it(site: Settings, score: Scores, build: Fill, admin: psycopg.Connection) -> None:
+    _show(site, score, NOON)
+    build(NOON + 3 * MINUTE, NOON + 4 * MINUTE, machines=("PUMP-1",), state="maintenance")
+    assert len(publish(site, NOON + 4 * MINUTE, RULES).expired) == 1
+
+
+def test_the_text_says_what_was_seen(site: Settings, score: Scores, build: Fill, admin: psycopg.Connection) -> None:
+    fault = Fault("PUMP-1", "vibration", NOON - 10 * MINUTE, NOON, 8.0)
+    build(NOON - MINUTE, NOON, (fault,))
+    score("PUMP-1", NOON, 0.99)
+    publish(site, NOON, RULES)
+    text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()[0]  # type: ignore[index]
+    assert text.startswith("Vibration 18.0 mm/s, ")
+    assert " σ above its normal at this load, rising 1 mm/s per h" in text
+    assert "inspection within 24 h" in text and "Failure expected in about 5.2 h." in text
+    score("PUMP-2", NOON, 0.99, action="preventive_inspection", confidence=0.5)
+    publish(site, NOON, RULES)
+    other = admin.execute(
+        "SELECT recommendation_text FROM serving.recommendations_serving WHERE equipment_id = 'PUMP-2'"
+    ).fetchone()[0]  # type: ignore[index]
+    assert "No precedent." in other

@@ -1,0 +1,127 @@
+"""Scoring: what is new, once; late data; a registry that is away; a mart that doesn't fit."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from ml import registry, scoring, training
+from ml.errors import ContractError, RegistryError
+from ml.policy import Policy
+from tests.integration.ml.conftest import NOON, START, Fault, Fill
+from warehouse.settings import Settings
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def trained(site: Settings, build: Fill, policy: Policy) -> Settings:
+    """A champion on the detector alone: a day of normal operation, no labels."""
+    build(START, START + timedelta(days=1))
+    result = training.train(site, START + timedelta(days=1), policy, bootstrap=True)
+    assert result.outcome == "trained" and "works alone" in result.reason
+    return site
+
+
+def test_without_a_champion_it_says_how_to_make_one(site: Settings) -> None:
+    with pytest.raises(RegistryError, match="train --bootstrap"):
+        scoring.score(site, NOON)
+
+
+def test_each_window_is_scored_once(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
+    moment = START + timedelta(days=1)
+    assert scoring.score(trained, moment).scored == 180, "the first run takes the last hour"
+    assert scoring.score(trained, moment).windows == 0
+    build(moment, moment + MINUTE)
+    assert scoring.score(trained, moment).windows == 0, "it lies after the moment"
+    # The watermark has passed that row's transaction; the rows of a later moment are built again by the transform.
+    build(moment, moment + 2 * MINUTE)
+    result = scoring.score(trained, moment + 2 * MINUTE)
+    assert (result.windows, result.scored, result.superseded) == (6, 6, 0)
+    kept = admin.execute("SELECT count(*), count(DISTINCT contract) FROM ml.scored_features").fetchone()
+    assert kept == (186, 1)
+
+
+def test_late_data_supersedes_what_it_changed_and_only_that(
+    trained: Settings, build: Fill, admin: psycopg.Connection
+) -> None:
+    moment = START + timedelta(days=1)
+    build(moment, moment + 3 * MINUTE)
+    scoring.score(trained, moment + 3 * MINUTE)
+    build(moment, moment + 3 * MINUTE, (Fault("PUMP-1", "pressure", moment + MINUTE, moment + 2 * MINUTE, 9.0),))
+    result = scoring.score(trained, moment + 3 * MINUTE)
+    assert (result.windows, result.scored, result.superseded) == (9, 1, 1)
+    rows = admin.execute(
+        "SELECT superseded_at IS NULL, anomaly_score FROM ml.scores WHERE equipment_id = 'PUMP-1' AND window_end = %s"
+        " ORDER BY score_id",
+        (moment + 2 * MINUTE,),
+    ).fetchall()
+    assert [row[0] for row in rows] == [False, True]
+    assert rows[1][1] > rows[0][1]
+
+
+def test_stopped_machines_are_not_scored(trained: Settings, build: Fill) -> None:
+    moment = START + timedelta(days=1)
+    scoring.score(trained, moment)
+    build(moment, moment + MINUTE, machines=("PUMP-1",), state="stopped")
+    build(moment, moment + MINUTE, machines=("PUMP-2",), state="maintenance")
+    build(moment, moment + MINUTE, machines=("PUMP-3",))
+    assert scoring.score(trained, moment + MINUTE).windows == 1
+
+
+def test_it_goes_on_while_the_registry_is_away(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch, admin: psycopg.Connection
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{trained.mlflow_port}")
+    result = scoring.score(trained, START + timedelta(days=1))
+    assert result.registry_away and result.scored == 180
+    metric = "SELECT value FROM ops.pipeline_metrics WHERE stage = 'score' AND metric = 'registry_away'"
+    assert admin.execute(metric).fetchall() == [(1.0,)]
+
+
+def test_a_mart_that_does_not_match_is_refused(trained: Settings, admin: psycopg.Connection) -> None:
+    admin.execute("ALTER TABLE marts.gold_ml_features RENAME COLUMN vibration_deviation_5m TO vibration_deviation")
+    with pytest.raises(ContractError, match="missing or not numeric: vibration_deviation_5m"):
+        scoring.score(trained, START + timedelta(days=1))
+
+
+def test_a_model_of_another_contract_is_refused(trained: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.features.contract", lambda: "another")
+    with pytest.raises(ContractError, match="train again"):
+        scoring.score(trained, START + timedelta(days=1))
+
+
+def test_a_spoilt_cache_is_fetched_again_and_a_spoilt_bundle_refused(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.aliases(trained)[registry.CHAMPION]
+    assert version is not None
+    place = registry.folder(trained, version)
+    whole = registry.load(trained, version)
+    (place / registry.SCORECARD).write_bytes(b"spoilt")
+    assert registry.load(trained, version).contract == whole.contract
+    assert registry.load(trained, version).machines == whole.machines
+    (place / registry.SCORECARD).write_bytes(b"spoilt")
+    stored = next((trained.var / "mlflow" / "artifacts").rglob("*.skops"))
+    stored.write_bytes(stored.read_bytes() + b" ")
+    with pytest.raises(RegistryError, match="hash is not the registered one"):
+        registry.load(trained, version)
+
+
+def test_a_time_line_of_the_past_is_replayed(trained: Settings, admin: psycopg.Connection) -> None:
+    for _ in range(2):
+        count = scoring.replay(trained, START, START + timedelta(hours=6), NOON)
+        assert count == 3 * 360
+    current = "SELECT count(*), min(role) FROM ml.scores WHERE superseded_at IS NULL"
+    assert admin.execute(current).fetchone() == (1080, "replayed")
+
+
+def test_a_minute_imports_neither_mlflow_nor_scikit_learn() -> None:
+    heavy = "[name for name in ('sklearn', 'mlflow', 'pandas') if name in sys.modules]"
+    program = f"import sys, ml.scoring, ml.publishing, ml.minute; print({heavy})"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

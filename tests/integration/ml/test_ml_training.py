@@ -1,0 +1,131 @@
+"""When a training is refused, when a gate is, and what the past brings along."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ml import feedback, gates, history, training
+from ml.errors import HistoryFileError, ModelError
+from ml.policy import Policy
+from tests.integration.ml.conftest import NOON, START, Fill
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+DAY = timedelta(days=1)
+RECOMMENDATIONS = ",".join(history.RECOMMENDATION)
+ANSWERS = ",".join(history.ANSWER)
+SHOWN = "R1,PUMP-1,2026-03-08T10:00:00Z,0.8,significant,schedule_maintenance,Check it,0.8,5,61.5,7.4,,executed,rules"
+GIVEN = "A1,R1,PUMP-1,2026-03-08T10:00:00Z,schedule_maintenance,0.8,executed,op-1,2026-03-08T10:05:00Z,,day,s1,false"
+
+
+def test_no_rows_at_all_is_a_clear_error(site: Settings, policy: Policy) -> None:
+    with pytest.raises(ModelError, match="has no rows"):
+        training.train(site, NOON, policy)
+
+
+def test_one_class_only_is_refused_with_the_reason(
+    site: Settings, build: Fill, admin: psycopg.Connection, policy: Policy
+) -> None:
+    build(START, START + DAY)
+    result = training.train(site, START + DAY, policy)
+    assert (result.outcome, result.model_version) == ("refused", None)
+    assert "one class only" in result.reason
+    decision = gates.challenge(site, result.training_id, START + DAY, policy)
+    assert decision.outcome == "refused" and "one class only" in decision.reason
+    rows = admin.execute("SELECT criterion, passed FROM ml.promotions ORDER BY promotion_id").fetchall()
+    assert rows == [("training_rows", True), ("positive_rows", False), ("decision", False)]
+
+
+def test_too_few_rows_are_refused(site: Settings, build: Fill, policy: Policy) -> None:
+    build(START, START + timedelta(hours=3))
+    result = training.train(site, START + timedelta(hours=3), policy)
+    assert result.outcome == "refused" and "fewer than 1,000" in result.reason
+
+
+def test_what_was_not_known_yet_is_not_learnt(with_past: Settings, policy: Policy) -> None:
+    moment = START + timedelta(hours=27)
+    result = training.train(with_past, moment, policy)
+    assert result.outcome == "refused" and result.positive_rows == 0, "the first failure is an hour ahead"
+
+
+def test_a_worse_candidate_is_refused_in_figures(
+    with_past: Settings, admin: psycopg.Connection, policy: Policy
+) -> None:
+    first = training.train(with_past, NOON, policy, bootstrap=True)
+    second = training.train(with_past, NOON, policy)
+    admin.execute(
+        "UPDATE ml.evaluations SET value = 0.01 WHERE model_version = %s AND metric = 'recall'", (second.model_version,)
+    )
+    decision = gates.challenge(with_past, second.training_id, NOON, policy)
+    assert decision.outcome == "refused" and "recall 0.01 misses" in decision.reason
+    recall = admin.execute(
+        "SELECT candidate_value, champion_value > 0.5, passed FROM ml.promotions WHERE criterion = 'recall'"
+    ).fetchall()
+    assert recall == [(0.01, True, False)]
+    with pytest.raises(ModelError, match="champion already"):
+        gates.challenge(with_past, first.training_id, NOON, policy)
+    with pytest.raises(ModelError, match="no previous champion"):
+        gates.rollback(with_past, NOON, "tester", "why not")
+    with pytest.raises(ModelError, match="no challenger to promote"):
+        gates.promote(with_past, NOON, policy, by="tester", reason="why not")
+    with pytest.raises(ModelError, match="needs a reason"):
+        gates.promote(with_past, NOON, policy, by="tester")
+
+
+def test_two_trainings_at_once(with_past: Settings, policy: Policy) -> None:
+    with connect(with_past, Role.SCORE) as other:
+        other.execute("SELECT pg_advisory_lock(hashtext('ml.training'))")
+        with pytest.raises(ModelError, match="another training"):
+            training.train(with_past, NOON, policy)
+
+
+def _files(folder: Path, recommendations: str = SHOWN, answers: str = GIVEN) -> tuple[Path, Path]:
+    one, two = folder / "past.csv", folder / "answers.csv"
+    one.write_text(f"{RECOMMENDATIONS}\n{recommendations}\n")
+    two.write_text(f"{ANSWERS}\n{answers}\n")
+    return one, two
+
+
+def test_the_past_is_imported_in_silence_and_once(site: Settings, tmp_path: Path, admin: psycopg.Connection) -> None:
+    admin.execute("LISTEN equipment_recommendations")
+    files = _files(tmp_path)
+    assert history.import_history(site, *files) == history.ImportResult(1, 1)
+    assert history.import_history(site, *files) == history.ImportResult(0, 0)
+    assert list(admin.notifies(timeout=0.2)) == []
+    assert feedback.sync(site, NOON) == feedback.SyncResult(1, 1)
+    label = admin.execute("SELECT label, action_code, judged_by FROM ml.labels").fetchone()
+    assert label == ("true_positive", "schedule_maintenance", "op-1")
+
+
+@pytest.mark.parametrize(
+    ("recommendations", "answers", "complaint"),
+    [
+        (
+            SHOWN.replace("0.8,sig", "high,sig"),
+            GIVEN,
+            "past.csv, line 2, column anomaly_score: must be a number",
+        ),
+        (SHOWN.replace("significant", "bad"), GIVEN, "column severity: must be one of minor, significant, critical"),
+        (SHOWN.replace("10:00:00Z", "10:00:00"), GIVEN, "column timestamp: must carry a time zone"),
+        (SHOWN, GIVEN.replace("R1", "R9"), "answers.csv, line 2, column recommendation_id: must be in"),
+        (SHOWN, GIVEN.replace("executed", "maybe"), "column operator_action: must be one of executed, deferred"),
+    ],
+)
+def test_a_bad_file_loads_nothing(
+    site: Settings, tmp_path: Path, admin: psycopg.Connection, recommendations: str, answers: str, complaint: str
+) -> None:
+    with pytest.raises(HistoryFileError) as error:
+        history.import_history(site, *_files(tmp_path, recommendations, answers))
+    assert complaint in str(error.value)
+    assert admin.execute("SELECT count(*) FROM serving.recommendations_serving").fetchone() == (0,)
+
+
+def test_a_missing_column_is_named(site: Settings, tmp_path: Path) -> None:
+    one, two = _files(tmp_path)
+    one.write_text("recommendation_id,equipment_id\nR1,PUMP-1\n")
+    with pytest.raises(HistoryFileError, match="line 1: missing column timestamp, anomaly_score"):
+        history.import_history(site, one, two)

@@ -1,0 +1,192 @@
+"""The bundle: one calibrated score, honest about what nobody has labelled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
+from ml.errors import RegistryError
+from ml.features import FEATURES, MEASUREMENTS
+from ml.registry import load_bundle
+from ml.scorecard import NO_PRECEDENT, Scorecard, classifier_inputs
+from ml.tail import CEILING, Tail
+
+COLUMN = {name: index for index, name in enumerate(FEATURES)}
+NORMAL, FAULTY = 30_000, 800
+
+
+def _rows(rng: np.random.Generator, count: int) -> np.ndarray:
+    x = rng.normal(0, 0.7, (count, len(FEATURES)))
+    x[:, [COLUMN[f"{m}_flat_minutes"] for m in MEASUREMENTS]] = 0
+    x[:, COLUMN["load_ratio"]] = rng.uniform(0.5, 1, count)
+    for absent in ("power", "speed", "current", "voltage"):
+        x[:, [index for name, index in COLUMN.items() if name.startswith(absent)]] = np.nan
+    return x
+
+
+def _shift(x: np.ndarray, measurement: str, by: np.ndarray) -> np.ndarray:
+    shifted = x.copy()
+    for window in (5, 15, 60):
+        shifted[:, COLUMN[f"{measurement}_deviation_{window}m"]] += by
+    return shifted
+
+
+@pytest.fixture(scope="module")
+def normal() -> np.ndarray:
+    return _rows(np.random.default_rng(1), NORMAL)
+
+
+@pytest.fixture(scope="module")
+def machines() -> np.ndarray:
+    return np.array([f"M{i % 4}" for i in range(NORMAL)], dtype=object)
+
+
+@pytest.fixture(scope="module")
+def taught(normal: np.ndarray, machines: np.ndarray) -> EquipmentAnomalyDetector:
+    """Knows worn bearings (vibration) and lost cooling (temperature), and nothing of pressure."""
+    rng = np.random.default_rng(2)
+    worn = _shift(_rows(rng, FAULTY), "vibration", rng.uniform(3, 10, FAULTY))
+    hot = _shift(_rows(rng, FAULTY), "temperature", rng.uniform(3, 10, FAULTY))
+    x = np.vstack([normal, worn, hot])
+    actions = ["continue_operation"] * NORMAL + ["schedule_maintenance"] * FAULTY + ["reduce_speed"] * FAULTY
+    hours = np.concatenate([np.full(NORMAL, np.nan), rng.uniform(1, 6, 2 * FAULTY)])
+    equipment = np.concatenate([machines, machines[: 2 * FAULTY]])
+    return EquipmentAnomalyDetector(trees=40, isolation_trees=50).fit(x, actions, equipment=equipment, hours=hours)
+
+
+def test_known_faults_get_their_action(taught: EquipmentAnomalyDetector) -> None:
+    x = _rows(np.random.default_rng(3), 200)
+    worn = taught.score_windows(_shift(x, "vibration", np.full(200, 7.0)))
+    hot = taught.score_windows(_shift(x, "temperature", np.full(200, 7.0)))
+    assert (worn.action == "schedule_maintenance").mean() > 0.97
+    assert (hot.action == "reduce_speed").mean() > 0.97
+    assert worn.anomaly.min() >= 0.7
+    assert np.median(worn.confidence) >= 0.75
+    assert np.isfinite(worn.hours_to_failure).all()
+    assert 1 <= np.median(worn.hours_to_failure) <= 6
+
+
+def test_a_fault_that_grows_in_minutes_shows_before_the_hour_moves(taught: EquipmentAnomalyDetector) -> None:
+    x = _rows(np.random.default_rng(4), 100)
+    x[:, COLUMN["vibration_deviation_5m"]] += 7
+    scores = taught.score_windows(x)
+    assert (scores.action == "schedule_maintenance").mean() > 0.95
+    assert scores.anomaly.min() >= 0.7
+
+
+def test_normal_operation_seldom_reaches_the_bands(taught: EquipmentAnomalyDetector) -> None:
+    fresh = taught.score_windows(_rows(np.random.default_rng(5), 20_000))
+    assert (fresh.anomaly >= 0.5).mean() < 0.005
+    assert (fresh.anomaly >= 0.9).mean() < 0.001
+    assert (fresh.action[fresh.anomaly < 0.5] == "continue_operation").all()
+    assert np.isnan(fresh.hours_to_failure[fresh.anomaly < 0.5]).all()
+    assert fresh.anomaly.min() >= 0 and fresh.anomaly.max() <= 1
+
+
+def test_an_unlabelled_extreme_is_critical(taught: EquipmentAnomalyDetector, normal: np.ndarray) -> None:
+    card = taught.scorecard
+    extreme = np.quantile(card.unsupervised(normal, None), 0.9999)
+    assert card.combine(np.zeros(1), np.array([extreme]))[0] >= 0.9
+    strange = taught.score_windows(_shift(normal[:50], "pressure", np.full(50, 15.0)))
+    assert strange.anomaly.min() >= 0.9
+    assert set(strange.action) == {NO_PRECEDENT}
+    assert not strange.precedent.any()
+    assert np.isnan(strange.hours_to_failure).all()
+
+
+def test_the_score_rises_with_both_kinds_of_evidence(taught: EquipmentAnomalyDetector) -> None:
+    card = taught.scorecard
+    known = np.linspace(0, 1, 101)
+    raw = np.linspace(0, 12, 200)
+    for fixed in (0.0, 2.0, 4.0, 8.0):
+        assert (np.diff(card.combine(known, np.full_like(known, fixed))) >= -1e-12).all()
+    for fixed in (0.0, 0.3, 1.0):
+        assert (np.diff(card.combine(np.full_like(raw, fixed), raw)) >= -1e-12).all()
+
+
+def test_without_labels_it_detects_and_says_no_precedent(normal: np.ndarray) -> None:
+    bundle = EquipmentAnomalyDetector(isolation_trees=50).fit(normal)
+    assert bundle.classifier_ is None
+    scores = bundle.score_windows(_shift(normal[:50], "vibration", np.full(50, 12.0)))
+    assert scores.anomaly.min() >= 0.9
+    assert set(scores.action) == {NO_PRECEDENT}
+    assert (scores.confidence == 0.5).all()
+    assert (bundle.score_windows(normal).anomaly < 0.5).mean() > 0.99
+
+
+def test_a_class_too_small_to_learn_is_left_out(normal: np.ndarray) -> None:
+    actions = np.full(len(normal), "continue_operation", dtype=object)
+    actions[:5] = "check_blockage"
+    assert list(EquipmentAnomalyDetector(trees=5, isolation_trees=10).fit(normal, actions).classes_) == [
+        "continue_operation"
+    ]
+
+
+def test_a_stuck_sensor_shows_by_its_flat_minutes(taught: EquipmentAnomalyDetector) -> None:
+    x = _rows(np.random.default_rng(6), 20)
+    x[:, COLUMN["temperature_flat_minutes"]] = 12
+    assert taught.score_windows(x).anomaly.min() >= 0.5
+
+
+def test_everything_missing_is_normal_not_an_error(taught: EquipmentAnomalyDetector) -> None:
+    scores = taught.score_windows(np.full((3, len(FEATURES)), np.nan), ["M0", "unknown", ""])
+    assert (scores.anomaly < 0.5).all()
+    assert len(taught.score_windows(np.empty((0, len(FEATURES)))).anomaly) == 0
+
+
+def test_numpy_and_scikit_learn_agree(taught: EquipmentAnomalyDetector, normal: np.ndarray) -> None:
+    x = np.vstack([normal[:300], _shift(normal[:300], "vibration", np.linspace(0, 12, 300))])
+    card = taught.scorecard
+    theirs = taught.classifier_.predict_proba(classifier_inputs(x))
+    assert np.abs(theirs - card.probabilities(x)).max() < 1e-9
+    depth = -taught.isolation_.score_samples(card.scaled(x, None))
+    assert np.abs(depth - card.channels(x, None)["isolation"]).max() < 1e-9
+    hours = taught.regressor_.predict(classifier_inputs(x))
+    assert np.abs(hours - card.time_to_failure.mean(classifier_inputs(x))[:, 0]).max() < 1e-9  # type: ignore[union-attr]
+
+
+def test_saved_both_ways_it_scores_the_same(
+    taught: EquipmentAnomalyDetector, normal: np.ndarray, tmp_path: Path
+) -> None:
+    import skops.io
+
+    skops.io.dump(taught, tmp_path / "bundle.skops")
+    np.savez(tmp_path / "card.npz", **taught.scorecard.arrays())  # type: ignore[arg-type]
+    with np.load(tmp_path / "card.npz", allow_pickle=False) as arrays:
+        card = Scorecard.from_arrays(dict(arrays))
+    x = normal[:500]
+    equipment = np.array(["M1"] * 500, dtype=object)
+    expected = taught.score_windows(x, equipment)
+    for other in (load_bundle(tmp_path / "bundle.skops").score_windows(x, equipment), card.score(x, equipment)):
+        assert np.array_equal(other.anomaly, expected.anomaly)
+        assert list(other.action) == list(expected.action)
+    assert skops.io.get_untrusted_types(file=tmp_path / "bundle.skops") == sorted(TRUSTED_TYPES)
+
+
+def test_loading_refuses_types_that_are_not_on_the_list(tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    skops.io.dump(FunctionTransformer(func=np.load), tmp_path / "evil.skops")
+    with pytest.raises(RegistryError, match="refused"):
+        load_bundle(tmp_path / "evil.skops")
+    skops.io.dump(StandardScaler(), tmp_path / "other.skops")
+    with pytest.raises(RegistryError, match="not a bundle"):
+        load_bundle(tmp_path / "other.skops")
+
+
+def test_a_tail_knows_its_own_quantiles() -> None:
+    sample = np.random.default_rng(7).normal(size=100_000)
+    tail = Tail.fit(sample)
+    for steps in (1.0, 2.0, 3.0, 4.0):
+        assert tail(np.array([np.quantile(sample, 1 - 10**-steps)]))[0] == pytest.approx(steps, abs=0.15)
+    far = tail(np.linspace(-10, 100, 1000))
+    assert (np.diff(far) >= 0).all() and far[0] == 0 and far[-1] == CEILING
+
+
+def test_a_constant_sample_has_a_tail_too() -> None:
+    tail = Tail.fit(np.zeros(1000))
+    assert tail(np.array([0.5]))[0] == CEILING
