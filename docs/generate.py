@@ -35,6 +35,11 @@ def settings_page() -> str:
         if isinstance(default, Path):
             default = default.relative_to(HOME)
         lines.append(f"| `{variable}` | {'' if default is None else f'`{default}`'} | {field.description} |")
+    from ml.policy import Policy
+
+    lines += ["", "## Scoring, training and gates\n", "| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Policy.model_fields.items():
+        lines.append(f"| `MILLWRIGHT_ML_{name.upper()}` | `{field.default}` | {field.description or name} |")
     return "\n".join(lines) + "\n"
 
 

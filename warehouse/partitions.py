@@ -25,13 +25,12 @@ SELECT count(*) FROM raw.{partition}
 WHERE landed_xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
   AND NOT pg_visible_in_snapshot(landed_xid, %(snapshot)s::pg_snapshot)
 """
-# And every minute of a measurement must be in the roll-up, which is never rebuilt from raw wholesale. Counters and
-# states aren't rolled up by minute.
+# And every minute must be in the roll-up, which is never rebuilt from raw wholesale. Counters are landed only.
 NOT_ROLLED_UP = """
 SELECT count(*) FROM (
     SELECT DISTINCT e.tag_id, date_trunc('minute', e.source_ts, 'UTC') AS minute
     FROM raw.{partition} AS e LEFT JOIN raw.tags AS t ON e.tag_id = t.tag_id
-    WHERE t.role IS NULL OR t.role = 'measurement'
+    WHERE t.role IS DISTINCT FROM 'counter'
 ) AS landed
 WHERE NOT EXISTS (
     SELECT 1 FROM intermediate.int_sensor_minutes AS m
