@@ -6,6 +6,8 @@ they get the same value, so that the one goes on where the other ended.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from simulator.machines import Floats, stream
@@ -30,18 +32,19 @@ def lag(drive: Floats, start: Floats, decay: Floats) -> Floats:
 
 
 class SlowNoise:
-    """Correlated noise of unit variance on a one-minute grid, interpolated in between.
+    """Correlated noise of unit variance on a one-minute grid, interpolated in between; a column a name.
 
+    A column's values depend on its name and not on what other columns there are.
     A day's values come from its own random numbers and those of the day before: after a day of at least 24 time
     constants nothing of an earlier start is left.
     """
 
-    def __init__(self, seed: int, name: str, tau_s: Floats) -> None:
-        if tau_s.max(initial=0.0) > DAY_S / 24:
+    def __init__(self, seed: int, names: Sequence[str], tau_s: float) -> None:
+        if tau_s > DAY_S / 24:
             raise ValueError("a time constant of more than an hour would be felt longer than a day")
         self._seed = seed
-        self._name = name
-        self._decay = np.exp(-60.0 / tau_s)
+        self._names = tuple(names)
+        self._decay = np.full(len(self._names), np.exp(-60.0 / tau_s))
         self._days: dict[int, Floats] = {}
 
     def at(self, times: Floats) -> Floats:
@@ -68,16 +71,20 @@ class SlowNoise:
         return self._days[day]
 
     def _shocks(self, day: int) -> Floats:
-        return stream(self._seed, self._name, day).standard_normal((_MINUTES, len(self._decay)))
+        found = np.empty((_MINUTES, len(self._names)))
+        for column, name in enumerate(self._names):
+            found[:, column] = stream(self._seed, "slow", name, day).standard_normal(_MINUTES)
+        return found
 
 
 class Waves:
-    """Slow drift without memory: the sum of three sine waves of unlike periods, unit variance, a phase a column."""
+    """Slow drift without memory: the sum of three sine waves of unlike periods, unit variance, a column a name."""
 
-    def __init__(self, seed: int, name: str, columns: int, periods_s: tuple[float, float, float]) -> None:
-        own = stream(seed, name)
-        self._omega = 2 * np.pi / np.array(periods_s)[:, None] * own.uniform(0.9, 1.1, (3, columns))
-        self._phase = own.uniform(0, 2 * np.pi, (3, columns))
+    def __init__(self, seed: int, names: Sequence[str], periods_s: tuple[float, float, float]) -> None:
+        drawn = [stream(seed, "waves", name).uniform(size=6) for name in names]
+        own = np.array(drawn).reshape(-1, 6).T
+        self._omega = 2 * np.pi / np.array(periods_s)[:, None] * (0.9 + 0.2 * own[:3])
+        self._phase = 2 * np.pi * own[3:]
 
     def at(self, times: Floats) -> Floats:
         """Values at `times` (n, seconds since 1970) as (n, columns)."""

@@ -49,12 +49,15 @@ class Physics:
         self.machines = machines
         self._seed = seed
         hours = 3600.0
-        columns = len(machines.channels)
-        self._load_noise = SlowNoise(seed, "load", np.full(machines.count, 25 * 60.0))
-        self._load_waves = Waves(seed, "load waves", machines.count, (5 * hours, 13 * hours, 31 * hours))
-        self._sensor_noise = SlowNoise(seed, "sensors", np.full(columns, 10 * 60.0))
-        self._sensor_waves = Waves(seed, "sensor waves", columns, (19 * hours, 53 * hours, 130 * hours))
-        self._weather = Waves(seed, "weather", 1, (41 * hours, 75 * hours, 185 * hours))
+        sensors = [
+            ".".join((machines.ids[channel.machine], channel.tag.measurement, channel.tag.position))
+            for channel in machines.channels
+        ]
+        self._load_noise = SlowNoise(seed, machines.ids, 25 * 60.0)
+        self._load_waves = Waves(seed, machines.ids, (5 * hours, 13 * hours, 31 * hours))
+        self._sensor_noise = SlowNoise(seed, sensors, 10 * 60.0)
+        self._sensor_waves = Waves(seed, sensors, (19 * hours, 53 * hours, 130 * hours))
+        self._weather = Waves(seed, ["weather"], (41 * hours, 75 * hours, 185 * hours))
         by_channel = np.array([_NOISE[channel.tag.measurement] for channel in machines.channels])
         self._slow, self._white, self._drift = by_channel.T
         self._machine_of = np.array([channel.machine for channel in machines.channels])
@@ -130,7 +133,8 @@ class Physics:
         values *= self._scale
         np.abs(values, out=values)
         self._break_sensors(state, values, times, faults)
-        return np.round(values, 6)
+        # Controllers send 32-bit floats.
+        return values.astype(np.float32).astype(np.float64)
 
     def _surroundings(self, times: Floats) -> Floats:
         """Air temperature as each machine feels it, °C, (n, machines): warmest in the afternoon."""
@@ -147,7 +151,7 @@ class Physics:
                 continue
             column = values[:, fault.channel]
             if fault.mode == "sensor_stuck":
-                column[active] = state.held.setdefault(fault, float(np.round(column[active][0], 6)))
+                column[active] = state.held.setdefault(fault, float(column[active][0]))
             else:
                 measurement = self.machines.channels[fault.channel].tag.measurement
                 span = _DRIFT_SPAN.get(measurement, _ANY_DRIFT_SPAN) * self._scale[fault.channel]

@@ -1,7 +1,6 @@
 """A recorded file over real OPC UA: every value, its spacing, and an end at about now."""
 
 import asyncio
-import socket
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ from asyncua import Client, ua
 from ingest.mapping import load_mapping
 from ingest.plant import load_plant
 from simulator.replay import read_recording, replay, replay_plant, write_plant
+from warehouse.server import free_port
 
 ROOT = Path(__file__).parents[3]
 SPEED = 20.0
@@ -35,12 +35,6 @@ class Collected:
 
     def datachange_notification(self, node: Any, _value: Any, event: Any) -> None:
         self.values.setdefault(node.nodeid.Identifier, []).append(event.monitored_item.Value)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

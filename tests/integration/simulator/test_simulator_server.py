@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from ingest.plant import Plant, load_plant
 from simulator.client import call
 from simulator.errors import SimulatorError
 from simulator.server import DEMO, PlantServer
+from warehouse.server import free_port
 
 ROOT = Path(__file__).parents[3]
 in_one_loop = pytest.mark.asyncio(loop_scope="module")  # a server takes seconds to build its address space
@@ -49,12 +49,6 @@ class Collected:
 
     def datachange_notification(self, node: Any, _value: Any, event: Any) -> None:
         self.values.setdefault(node.nodeid.Identifier, []).append(event.monitored_item.Value)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

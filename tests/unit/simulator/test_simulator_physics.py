@@ -65,6 +65,18 @@ def test_minute_steps_and_second_steps_agree(plant_machines: Machines) -> None:
     np.testing.assert_allclose(spread, seconds.mean(axis=1).std(axis=0), rtol=0.25)
 
 
+def test_another_machine_in_the_file_changes_none_of_the_others(plant: Plant, plant_machines: Machines) -> None:
+    first, *_ = plant.equipment.values()
+    more = plant.model_copy(update={"equipment": {**plant.equipment, "NEW-1": first}})
+    columns = len(plant_machines.channels)
+    alone, with_another = (LivePlant(p, SEED, START) for p in (plant, more))
+    for _ in range(3):
+        quiet = np.mean([second.values for second in alone.seconds(60)], axis=0)
+        both = np.mean([second.values for second in with_another.seconds(60)], axis=0)
+        # Only the white noise of single samples differs.
+        np.testing.assert_allclose(quiet, both[:columns], rtol=0.03)
+
+
 # What a grown fault moves, by the share of its healthy value at least; the rest of the machine stays within 5 %.
 SIGNATURES = {
     ("PUMP-001", "bearing_wear"): {"vibration": 0.5, "temperature": 0.05},
