@@ -184,7 +184,9 @@ class Writer:
             if direct and isinstance(error, psycopg.errors.UniqueViolation):
                 # A backfill has been faster; the way that asks first settles it.
                 return self._land(prepared, rejected, moment, alarms, direct=False)
-            self._days.clear()  # a partition may have been dropped behind our back
+            if self._days and isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name:
+                self._days.clear()  # a partition was dropped behind our back
+                return self._land(prepared, rejected, moment, alarms, direct)
             if len(prepared) == 0:
                 raise
             if len(prepared) == 1:
