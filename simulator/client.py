@@ -28,6 +28,8 @@ async def call(url: str, method: str, *arguments: ua.Variant) -> str:
         ) from error
     except ValueError as error:
         raise SimulatorError(f"the server at {url} is no demo plant: it has no namespace {CONTROL}") from error
+    except ua.UaError as error:
+        raise SimulatorError(f"the server at {url} refuses: {error}") from error
     if not done:
         raise SimulatorError(str(message))
     return str(message)

@@ -43,6 +43,10 @@ def read_recording(files: Sequence[Path], mapping: Mapping) -> Recording:
 
     Raises FileError or SimulatorError: the file, the place, what is wrong, what is allowed.
     """
+    if moments := [name for name, column in mapping.columns.items() if column.data_type == "datetime"]:
+        raise SimulatorError(
+            f"column {moments[0]!r}: a replay serves numbers, booleans and text, not data_type datetime"
+        )
     if mapping.layout != "wide":
         raise SimulatorError("a replay needs a map of the wide layout; a long file is landed by `ingest backfill`")
     machines = [mapping.equipment_id(path.stem) for path in files]
@@ -174,7 +178,8 @@ async def _play(
     progress: Callable[[int, int], None],
 ) -> int:
     began, clock, served = datetime.now(UTC), time.monotonic(), 0
-    source = began - recording.duration * (1 - 1 / speed)
+    # Slower than recorded it would have to begin in the future to end now, so it begins now and falls behind.
+    source = began - recording.duration * max(0.0, 1 - 1 / speed)
     total = len(recording.nodes)
     while served < total and not stop.is_set():
         elapsed_us = (time.monotonic() - clock) * speed * 1e6
