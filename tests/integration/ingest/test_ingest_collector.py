@@ -34,7 +34,7 @@ class Field:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self.server = Server()
+        self.server: Any = None
         self.nodes: dict[str, Any] = {}
 
     async def start(self, names: tuple[str, ...] = ("T", "V"), shift: int = 0) -> None:
@@ -65,7 +65,9 @@ class Field:
             await self.write(name, float(number), start + timedelta(milliseconds=number - first))
 
     async def stop(self) -> None:
-        await self.server.stop()
+        if self.server is not None:
+            await self.server.stop()
+        self.server = None
 
 
 @pytest.fixture
@@ -343,4 +345,3 @@ async def test_an_unreachable_server_is_one_line(field: Field) -> None:
     ) as caught:
         await check(plant_of(field))
     assert "\n" not in str(caught.value)
-    await field.start()
