@@ -108,6 +108,14 @@ def transform_command(
     raise typer.Exit(0 if result.succeeded else 1)
 
 
+@app.command("describe-features")
+def describe_features_command() -> None:
+    """Write the contract of gold_ml_features from the measurements in dbt_project.yml."""
+    from warehouse.feature_contract import write
+
+    typer.echo(f"wrote {write()}")
+
+
 @app.command("maintain")
 def maintain_command(moment: Moment = None) -> None:
     """Make day partitions ahead and let go what is past its retention."""

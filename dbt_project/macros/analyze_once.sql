@@ -1,0 +1,10 @@
+{#- Post-hook: statistics for a table that has none yet. Autovacuum comes too late for the models that read it next. -#}
+{% macro analyze_once() -%}
+    {%- if execute and this.schema is not none -%}
+        {%- set found = run_query(
+            "select 1 from pg_class where oid = to_regclass('" ~ this.schema ~ "." ~ this.identifier
+            ~ "') and reltuples < 0 and relkind = 'r'"
+        ) -%}
+        {%- if found.rows | length > 0 -%} analyze {{ this }} {%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,206 @@
+{{ config(
+    tags=['minute'], unique_key=['equipment_id', 'minute'],
+    indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
+) }}
+{%- set update = is_update() %}
+
+with minutes as (
+    select * from {{ ref('int_sensor_minutes') }}
+),
+
+tags as (
+    select * from {{ ref('stg_tags') }}
+    where role <> 'counter'
+),
+
+equipment as (
+    select * from {{ ref('stg_equipment') }}
+),
+
+maintenance as (
+    select
+        equipment_id,
+        started_at as starts_at,
+        coalesce(completed_at, 'infinity') as ends_at
+    from {{ ref('stg_cmms_work_orders') }}
+    where started_at is not null
+    union all
+    select
+        equipment_id,
+        starts_at,
+        ends_at
+    from {{ ref('stg_mes_schedules') }}
+    where planned_state = 'maintenance'
+),
+
+state_minutes as (
+    select
+        tags.equipment_id,
+        tags.tag_id,
+        minutes.minute,
+        coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state
+    from minutes
+    inner join tags on minutes.tag_id = tags.tag_id
+    where tags.role = 'state' and minutes.text_last is not null
+),
+
+{% if update -%}
+touched_tags as materialized (
+    select
+        tags.equipment_id,
+        tags.role,
+        minutes.minute
+    from minutes
+    inner join tags on minutes.tag_id = tags.tag_id
+    where {{ built_in_this_run('minutes.built_xid') }}
+),
+
+-- A state holds until the next one: a late state touches every minute up to there.
+touched as materialized (
+    select
+        equipment_id,
+        minute
+    from touched_tags
+    union
+    select
+        carried.equipment_id,
+        carried.minute
+    from touched_tags
+    inner join {{ this }} as carried
+        on touched_tags.equipment_id = carried.equipment_id and touched_tags.minute < carried.minute
+    where
+        touched_tags.role = 'state'
+        and carried.minute < coalesce((
+            select min(later.minute) from state_minutes as later
+            where later.equipment_id = touched_tags.equipment_id and later.minute > touched_tags.minute
+        ), 'infinity')
+),
+
+wanted as (
+    select
+        tags.equipment_id,
+        tags.measurement,
+        tags.role,
+        minutes.*
+    from touched
+    inner join tags on touched.equipment_id = tags.equipment_id
+    inner join minutes on tags.tag_id = minutes.tag_id and touched.minute = minutes.minute
+),
+
+-- The last state up to the minute: an index probe per state tag, however long ago it was.
+states as (
+    select distinct on (touched.equipment_id, touched.minute)
+        touched.equipment_id,
+        touched.minute,
+        coalesce(tags.states ->> last_report.text_last, lower(last_report.text_last)) as run_state
+    from touched
+    inner join tags on touched.equipment_id = tags.equipment_id
+    cross join lateral (
+        select
+            minutes.minute,
+            minutes.text_last
+        from minutes
+        where minutes.tag_id = tags.tag_id and minutes.minute <= touched.minute and minutes.text_last is not null
+        order by minutes.minute desc
+        limit 1
+    ) as last_report
+    where tags.role = 'state'
+    order by touched.equipment_id, touched.minute, last_report.minute desc, tags.tag_id desc
+),
+{%- else -%}
+wanted as (
+    select
+        tags.equipment_id,
+        tags.measurement,
+        tags.role,
+        minutes.*
+    from minutes
+    inner join tags on minutes.tag_id = tags.tag_id
+),
+
+reported_states as (
+    select distinct on (equipment_id, minute) *
+    from state_minutes
+    order by equipment_id, minute, tag_id desc
+),
+
+-- The last state up to the minute, carried forward in one pass; a minute with a state report is among the rows.
+carried as (
+    select
+        rows_of_equipment.equipment_id,
+        rows_of_equipment.minute,
+        max(reported_states.minute) over (
+            partition by rows_of_equipment.equipment_id order by rows_of_equipment.minute
+        ) as state_minute
+    from (select distinct equipment_id, minute from wanted) as rows_of_equipment
+    left join reported_states
+        on
+            rows_of_equipment.equipment_id = reported_states.equipment_id
+            and rows_of_equipment.minute = reported_states.minute
+),
+
+states as (
+    select
+        carried.equipment_id,
+        carried.minute,
+        reported_states.run_state
+    from carried
+    inner join reported_states
+        on carried.equipment_id = reported_states.equipment_id and carried.state_minute = reported_states.minute
+),
+{%- endif %}
+
+measured as (
+    select
+        wanted.equipment_id,
+        wanted.minute,
+        (count(*) filter (where wanted.role = 'measurement'))::integer as tags_reported,
+        coalesce(sum(wanted.reading_count) filter (where wanted.role = 'measurement'), 0)::integer as reading_count,
+        coalesce(sum(wanted.good_count) filter (where wanted.role = 'measurement'), 0)::integer as good_count,
+        avg(wanted.value_mean) filter (
+            where wanted.role = 'measurement' and wanted.measurement = equipment.load_measurement
+        ) / max(equipment.rated_load) as load_ratio,
+        max(wanted.available_at) as available_at
+    from wanted
+    inner join equipment on wanted.equipment_id = equipment.equipment_id
+    group by wanted.equipment_id, wanted.minute
+),
+
+-- Few stretches, cut to the minutes at hand, so that the join below is one of equals.
+maintenance_minutes as (
+    select distinct
+        maintenance.equipment_id,
+        covered.minute
+    from maintenance
+    inner join (
+        select
+            equipment_id,
+            min(minute) as first_minute,
+            max(minute) as last_minute
+        from measured
+        group by equipment_id
+    ) as span on maintenance.equipment_id = span.equipment_id
+    cross join lateral generate_series(
+        greatest(date_trunc('minute', maintenance.starts_at), span.first_minute),
+        least(maintenance.ends_at - interval '1 microsecond', span.last_minute),
+        interval '1 minute'
+    ) as covered (minute)
+)
+
+select
+    measured.equipment_id,
+    measured.minute,
+    states.run_state,
+    coalesce(states.run_state, 'running') = 'running' as is_running,
+    maintenance_minutes.minute is not null or coalesce(states.run_state = 'maintenance', false) as in_maintenance,
+    measured.load_ratio,
+    {{ regime('measured.load_ratio') }} as regime,
+    measured.tags_reported,
+    measured.reading_count,
+    measured.good_count,
+    measured.available_at,
+    pg_current_xact_id() as built_xid
+from measured
+left join states on measured.equipment_id = states.equipment_id and measured.minute = states.minute
+left join maintenance_minutes
+    on measured.equipment_id = maintenance_minutes.equipment_id and measured.minute = maintenance_minutes.minute

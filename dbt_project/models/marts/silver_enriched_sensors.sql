@@ -1,0 +1,168 @@
+{{ config(
+    tags=['minute'], unique_key=['tag_id', 'window_end'],
+    indexes=[{'columns': ['tag_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
+) }}
+
+with tag_minutes as (
+    select * from {{ ref('int_sensor_minutes') }}
+),
+
+equipment_minutes as (
+    select * from {{ ref('int_equipment_minutes') }}
+    where
+        {% if is_update() -%}
+        {{ built_in_this_run() }}
+        {%- else -%}
+        minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
+        {%- endif %}
+),
+
+baselines as (
+    select * from {{ ref('int_baselines') }}
+),
+
+tags as (
+    select
+        tags.*,
+        plants.time_zone,
+        assets.model,
+        assets.criticality,
+        limits.warning_high,
+        limits.critical_high,
+        limits.warning_low,
+        limits.critical_low
+    from {{ ref('stg_tags') }} as tags
+    inner join {{ ref('stg_equipment') }} as equipment on tags.equipment_id = equipment.equipment_id
+    inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
+    left join {{ ref('stg_sap_equipment') }} as assets on tags.equipment_id = assets.equipment_id
+    left join (
+        select
+            equipment_id,
+            measurement,
+            position,
+            max(limit_value) filter (where severity = 'warning' and direction = 'high') as warning_high,
+            max(limit_value) filter (where severity = 'critical' and direction = 'high') as critical_high,
+            max(limit_value) filter (where severity = 'warning' and direction = 'low') as warning_low,
+            max(limit_value) filter (where severity = 'critical' and direction = 'low') as critical_low
+        from {{ ref('stg_limits') }}
+        group by equipment_id, measurement, position
+    ) as limits
+        on
+            tags.equipment_id = limits.equipment_id
+            and tags.measurement = limits.measurement
+            and tags.position = limits.position
+    where tags.role <> 'counter'
+),
+
+maintenance as (
+    select
+        equipment_id,
+        array_agg(completed_at order by completed_at) as completions
+    from {{ ref('stg_cmms_work_orders') }}
+    where completed_at is not null
+    group by equipment_id
+),
+
+shift_minutes as (
+    select
+        spread.minute,
+        shift_at.shift,
+        shift_at.crew
+    from (select distinct minute from equipment_minutes) as spread
+    cross join lateral (
+        select
+            shift,
+            crew
+        from {{ ref('stg_mes_shifts') }}
+        where starts_at <= spread.minute and spread.minute < ends_at
+        order by starts_at desc
+        limit 1
+    ) as shift_at
+),
+
+context as (
+    select
+        equipment_minutes.*,
+        shift_minutes.shift,
+        shift_minutes.crew,
+        orders.order_id,
+        orders.product,
+        date_part('epoch', equipment_minutes.minute + interval '1 minute' - maintenance.completions[
+            nullif(width_bucket(equipment_minutes.minute + interval '1 minute', maintenance.completions), 0)
+        ]) / 86400 as days_since_maintenance
+    from equipment_minutes
+    left join shift_minutes on equipment_minutes.minute = shift_minutes.minute
+    left join maintenance on equipment_minutes.equipment_id = maintenance.equipment_id
+    left join lateral (
+        select
+            schedules.order_id,
+            schedules.product
+        from {{ ref('stg_mes_schedules') }} as schedules
+        where
+            schedules.equipment_id = equipment_minutes.equipment_id
+            and schedules.planned_state = 'production'
+            and schedules.starts_at <= equipment_minutes.minute
+            and equipment_minutes.minute < schedules.ends_at
+        order by schedules.starts_at desc
+        limit 1
+    ) as orders on true
+),
+
+final as (
+    select
+        tags.tag_id,
+        tag_minutes.minute + interval '1 minute' as window_end,
+        tags.equipment_id,
+        tags.measurement,
+        tags.position,
+        tags.unit,
+        tag_minutes.reading_count,
+        tag_minutes.good_count,
+        tag_minutes.value_mean,
+        {{ spread('tag_minutes.good_count', 'tag_minutes.value_sum', 'tag_minutes.value_sumsq') }} as value_std,
+        tag_minutes.value_min,
+        tag_minutes.value_max,
+        tag_minutes.value_first,
+        tag_minutes.value_last,
+        tag_minutes.text_last,
+        context.run_state,
+        context.is_running,
+        context.in_maintenance,
+        context.load_ratio,
+        context.regime,
+        baselines.baseline_mean,
+        baselines.baseline_std,
+        (tag_minutes.value_mean - baselines.baseline_mean) / baselines.baseline_std as z_score,
+        tags.warning_low,
+        tags.warning_high,
+        tags.critical_low,
+        tags.critical_high,
+        case
+            when tag_minutes.value_max > tags.critical_high or tag_minutes.value_min < tags.critical_low
+                then 'critical'
+            when tag_minutes.value_max > tags.warning_high or tag_minutes.value_min < tags.warning_low
+                then 'warning'
+        end as limit_exceeded,
+        tag_minutes.good_count < tag_minutes.reading_count as has_bad_readings,
+        context.shift,
+        context.crew,
+        context.order_id,
+        context.product,
+        tags.model as asset_model,
+        tags.criticality as asset_criticality,
+        context.days_since_maintenance,
+        tag_minutes.available_at,
+        pg_current_xact_id() as built_xid
+    from context
+    inner join tags on context.equipment_id = tags.equipment_id
+    inner join tag_minutes on tags.tag_id = tag_minutes.tag_id and context.minute = tag_minutes.minute
+    left join baselines
+        on
+            tags.equipment_id = baselines.equipment_id
+            and tags.measurement = baselines.measurement
+            and tags.position = baselines.position
+            and context.regime = baselines.regime
+            and baselines.version_day = {{ plant_day('context.minute', 'tags.time_zone') }} - 1
+)
+
+select * from final

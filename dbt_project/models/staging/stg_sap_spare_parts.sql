@@ -1,0 +1,19 @@
+with source as (
+    select * from {{ source('raw', 'sap_spare_parts') }}
+),
+
+renamed as (
+    select
+        part_id,
+        plant_id,
+        description as part_description,
+        component,
+        model,
+        stock,
+        lead_time_days,
+        unit_cost,
+        available_at
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,103 @@
+"""One dbt run: raw → staging → intermediate → marts, as the role that may only transform."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from warehouse.errors import WarehouseError
+from warehouse.roles import Role, passwords
+from warehouse.settings import HOME, Settings
+
+PROJECT = HOME / "dbt_project"
+_ENVIRONMENT = threading.Lock()
+
+
+@dataclass(frozen=True)
+class TransformResult:
+    """What a run came to: wall time in seconds, and one line per model or test that failed or errored."""
+
+    succeeded: bool
+    seconds: float
+    failures: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def _environment(settings: Settings) -> Iterator[None]:
+    """dbt reads its profile and its paths from the environment of the process; it is put back afterwards.
+
+    Nothing is written beside the sources: target and logs go under `var`.
+    """
+    wanted = {
+        "PGHOST": settings.host,
+        "PGPORT": str(settings.port),
+        "PGDATABASE": settings.pgdatabase,
+        "MILLWRIGHT_PASSWORD_TRANSFORM": passwords(settings)[Role.TRANSFORM],
+        "DBT_TARGET_PATH": str(settings.var / "dbt" / "target"),
+        "DBT_LOG_PATH": str(settings.var / "dbt" / "logs"),
+    }
+    with _ENVIRONMENT:
+        before = {key: os.environ.get(key) for key in wanted}
+        os.environ.update(wanted)
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value
+
+
+def build(
+    settings: Settings, moment: datetime, select: str | None = None, full_refresh: bool = False
+) -> TransformResult:
+    """Run `dbt build` for `moment` (aware), on the nodes that `select` names or on all.
+
+    A model or test that fails is in the result; a run that could not start (no database, a broken project) raises
+    WarehouseError.
+    """
+    arguments = [
+        "build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
+        "--vars", json.dumps({"moment": moment.isoformat()}), "--quiet", "--no-use-colors",
+        "--log-level-file", "none",  # failures come back in the result; dbt never closes its log file
+    ]  # fmt: skip
+    if select:
+        arguments += ["--select", *select.split()]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    return invoke(settings, arguments)
+
+
+def invoke(settings: Settings, arguments: list[str]) -> TransformResult:
+    """One dbt command in this process; the second one is faster, for dbt is imported by then."""
+    from dbt.cli.main import dbtRunner
+
+    started = time.monotonic()
+    with _environment(settings):
+        outcome = dbtRunner().invoke(arguments)
+    seconds = time.monotonic() - started
+    if outcome.exception is not None:
+        raise WarehouseError(f"dbt {arguments[0]} did not run: {_line(str(outcome.exception))}")
+    return TransformResult(bool(outcome.success), seconds, _failures(outcome.result))
+
+
+def _failures(result: Any) -> list[str]:
+    results = getattr(result, "results", None) or []
+    return [
+        f"{one.node.name}: {_line(one.message or str(one.status))}"
+        for one in results
+        if str(one.status) in ("error", "fail", "runtime error")
+    ]
+
+
+def _line(message: str) -> str:
+    """A message of many lines as one."""
+    return " ".join(message.split())[:500]
