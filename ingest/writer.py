@@ -133,18 +133,21 @@ class Writer:
 
     def land(self, batches: Sequence[Readings], moment: datetime) -> Landed:
         """Land batches that were received up to `moment`. Rows that can't be used are rejected one by one."""
+        age_us = ALARM_AGE // timedelta(microseconds=1)
+        late = [batch for batch in batches if to_us(moment) - batch.received_us >= age_us]
+        timely = [batch for batch in batches if to_us(moment) - batch.received_us < age_us]
+        # What a spool held back lands like the rest, in silence.
+        landed = [self._land_sifted(part, moment, alarms) for part, alarms in ((late, False), (timely, True)) if part]
+        return landed[0] if len(landed) == 1 else _sum(landed)
+
+    def _land_sifted(self, batches: Sequence[Readings], moment: datetime, alarms: bool) -> Landed:
         usable: list[Readings] = []
         rejected: list[Rejected] = []
-        newest_us = 0
         for batch in batches:
             good, bad = self._sift(batch)
             rejected.extend(bad)
             usable.append(good)
-            newest_us = max(newest_us, batch.received_us)
-        merged = concatenate(usable)
-        prepared = landing.prepare(merged)
-        fresh_alarms = to_us(moment) - newest_us < ALARM_AGE // timedelta(microseconds=1)
-        return self._land(prepared, rejected, moment, fresh_alarms)
+        return self._land(landing.prepare(concatenate(usable)), rejected, moment, alarms)
 
     def _sift(self, batch: Readings) -> tuple[Readings, list[Rejected]]:
         rows = batch.rows
@@ -197,13 +200,7 @@ class Writer:
         middle = len(prepared) // 2
         first = self._land(prepared.part(slice(None, middle)), rejected, moment, alarms)
         second = self._land(prepared.part(slice(middle, None)), (), moment, alarms)
-        return Landed(
-            first.rows + second.rows,
-            first.rejected + second.rejected,
-            first.transitions + second.transitions,
-            first.overflows + second.overflows,
-            np.concatenate([first.current_us, second.current_us]),
-        )
+        return _sum([first, second])
 
     def _quarantine(
         self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, error: psycopg.Error
@@ -265,3 +262,13 @@ class Writer:
             "INSERT INTO ops.pipeline_metrics (stage, metric, value, labels) VALUES ('ingest', %s, %s, %s)",
             [(metric, value, Jsonb({"server": self._server})) for metric, value in metrics.items()],
         )
+
+
+def _sum(parts: Sequence[Landed]) -> Landed:
+    return Landed(
+        sum(part.rows for part in parts),
+        sum(part.rejected for part in parts),
+        sum(part.transitions for part in parts),
+        sum(part.overflows for part in parts),
+        np.concatenate([part.current_us for part in parts]),
+    )

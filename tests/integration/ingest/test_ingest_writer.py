@@ -179,7 +179,9 @@ def test_a_new_crossing_is_a_new_alert_but_not_within_five_minutes(landing: Land
 
 def test_bad_late_and_other_tags_values_raise_nothing(landing: Landing, admin: psycopg.Connection) -> None:
     landing.land(("T", 1, 95.0, 0x80000000), ("V", 1, 1e9), ("T", 2, float("inf")))
-    landing.land(("T", 3, 95.0), moment=T0 + timedelta(minutes=5))
+    later = T0 + timedelta(minutes=5)
+    late, timely = landing.batch(("T", 3, 95.0)), landing.batch(("T", 299, 70.0), received=later)
+    assert landing.writer.land([late, timely], later).rows == 2
     assert alerts(admin) == []
 
 
