@@ -45,7 +45,7 @@ def transform(warehouse: Settings, parsed: Path) -> Transform:
 
 @pytest.fixture
 def plant(admin: psycopg.Connection) -> psycopg.Connection:
-    """Two machines: A with temperature, vibration at two bearings, power as load and a run state; B with temperature."""
+    """Two machines: A with temperature, two vibrations, power as load and a run state; B with temperature."""
     admin.execute("INSERT INTO raw.plants VALUES ('P', 'Plant', 'Europe/Oslo')")
     admin.execute(
         "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type, load_measurement, rated_load) VALUES"
