@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import logging
 import math
 import os
@@ -135,14 +134,7 @@ async def endpoint(
     logging.getLogger("asyncua").setLevel(logging.ERROR)
     logging.getLogger("asyncua.server.server").setLevel(logging.CRITICAL)
     server = Server()
-    # The standard address space is some 100,000 objects that all stay; collecting meanwhile takes three times as long.
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        await server.init()
-    finally:
-        if collecting:
-            gc.enable()
+    await server.init()
     server.set_endpoint(f"opc.tcp://{bind}:{port}")
     server.set_server_name(name)
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
