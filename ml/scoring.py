@@ -21,13 +21,19 @@ from warehouse.settings import Settings
 
 PIPELINE = "score"
 FIRST_RUN = timedelta(hours=1)
+# Older windows are scored again where late data changed what was scored, not because history was landed or rebuilt.
+OLDEST = timedelta(days=7)
+CHUNK = 20_000
 _log = logging.getLogger(__name__)
 
 _FITTING = "g.is_running AND g.in_maintenance IS NOT TRUE"
 _NEW = (
     "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
     " AND g.built_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)"
-    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot) ORDER BY g.window_end, g.equipment_id"
+    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot)"
+    " AND (g.window_end > %(oldest)s OR EXISTS (SELECT FROM ml.scores AS s WHERE s.equipment_id = g.equipment_id"
+    " AND s.window_end = g.window_end AND s.role = 'champion' AND s.superseded_at IS NULL))"
+    " ORDER BY g.window_end, g.equipment_id"
 )
 _FIRST = (
     "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
@@ -54,6 +60,8 @@ class ScoringResult:
 def score(settings: Settings, moment: datetime) -> ScoringResult:
     """Score every window up to `moment` that the mart has newly built; the first run ever takes the last hour.
 
+    Windows older than a week are scored only if they were before: landing or rebuilding history is no news.
+
     One transaction: scores, their vectors and the watermark. A run for the same moment finds nothing new. The
     challenger scores the same windows in shadow.
     """
@@ -74,14 +82,16 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         features.require_mart(connection)
         read = watermark.pin(connection, PIPELINE)
-        parameters = {"moment": moment, "since": read.since, "after": moment - FIRST_RUN}
+        parameters = {"moment": moment, "since": read.since, "after": moment - FIRST_RUN, "oldest": moment - OLDEST}
         windows = features.read(connection, _NEW if read.since else _FIRST, parameters)
         scored = superseded = 0
         for role, (version, card) in cards.items():
-            scores = card.score(windows.x, windows.equipment)
-            new, old = _store(connection, windows, scores, version, role, moment, card.contract)
-            if role == registry.CHAMPION:
-                scored, superseded = new, old
+            for start in range(0, len(windows), CHUNK):
+                part = windows.take(np.arange(start, min(start + CHUNK, len(windows))))
+                scores = card.score(part.x, part.equipment)
+                new, old = _store(connection, part, scores, version, role, moment, card.contract)
+                if role == registry.CHAMPION:
+                    scored, superseded = scored + new, superseded + old
         watermark.move(connection, read, moment)
         seconds = time.perf_counter() - began
         result = ScoringResult(

@@ -125,3 +125,13 @@ def test_a_minute_imports_neither_mlflow_nor_scikit_learn() -> None:
     program = f"import sys, ml.scoring, ml.publishing, ml.minute; print({heavy})"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_history_that_is_rebuilt_is_not_scored_all_over(trained: Settings, build: Fill) -> None:
+    moment = START + timedelta(days=10)
+    build(moment - timedelta(minutes=2), moment)
+    assert scoring.score(trained, moment).scored == 6
+    build(START, START + timedelta(hours=1))
+    build(moment - timedelta(minutes=2), moment)
+    result = scoring.score(trained, moment + timedelta(days=20))
+    assert (result.windows, result.scored) == (6, 0), "only what was scored before is looked at again"
