@@ -40,11 +40,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Batch:
-    """A query (`:moment` is put in), the columns that name one of its rows, and the checks."""
+    """A query (`:moment` is put in), the columns that name one of its rows, and the checks.
+
+    A condensed one has few rows, from many: it is run once, and the checks are on its outcome.
+    """
 
     query: str
     key: list[str]
     checks: tuple[Check, ...]
+    condensed: bool = True
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,13 @@ def _between(column: str, subject: str, wanted: str, low: Any, high: Any, blocki
 
 _RANGES = ", ".join(f"('{unit}', {low}::float8, {high}::float8)" for unit, (low, high) in PLAUSIBLE.items())
 
-# One row per measurement and unit over the 24 hours up to the moment, and all that claims to come after it.
+# One row per measurement and unit over the 24 hours up to the moment, and what claims to come from after its landing.
 LANDINGS = f"""
 SELECT
     t.measurement,
     t.unit,
     count(*) AS readings,
-    count(*) FILTER (WHERE e.origin = 'live' AND e.source_ts > :moment + interval '1 minute') AS from_the_future,
+    count(*) FILTER (WHERE e.origin = 'live' AND e.source_ts > e.landed_at + interval '1 minute') AS from_the_future,
     coalesce(
         count(*) FILTER (WHERE e.status >> 30 = 0 AND (e.value IS NOT NULL OR e.value_text IS NOT NULL))::float8
         / nullif(count(*) FILTER (WHERE e.status >> 30 = 0), 0), 1) AS complete_share,
@@ -79,11 +83,15 @@ SELECT
             WHERE e.status >> 30 = 0 AND t.role = 'measurement' AND e.value NOT BETWEEN p.low AND p.high
         )::float8 / nullif(count(*) FILTER (WHERE e.status >> 30 = 0 AND e.value IS NOT NULL), 0), 0)
         AS implausible_share,
-    extract(EPOCH FROM :moment - max(e.source_ts) FILTER (WHERE e.source_ts <= :moment))::float8 / 60 AS age_minutes
+    -- States and set points are sent when they change.
+    CASE WHEN bool_or(t.role = 'measurement')
+        THEN extract(EPOCH FROM :moment - max(e.source_ts) FILTER (WHERE e.source_ts <= :moment))::float8 / 60
+    END AS age_minutes
 FROM raw.sensor_events AS e
 INNER JOIN raw.tags AS t ON e.tag_id = t.tag_id
 LEFT JOIN (VALUES {_RANGES}) AS p (unit, low, high) ON t.unit = p.unit
 WHERE e.source_ts > :moment - interval '24 hours'
+    AND (e.source_ts <= :moment OR e.origin = 'live' AND e.source_ts > e.landed_at + interval '1 minute')
 GROUP BY t.measurement, t.unit
 """
 
@@ -159,6 +167,7 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                     # NaN sorts above every number in Postgres, so a range finds it too.
                     *(_between(column, column, "finite, within ± a million", -1e6, 1e6) for column in _DEVIATIONS),
                 ),
+                condensed=False,
             ),
             "deviation_gaps": Batch(
                 GAPS,

@@ -31,8 +31,8 @@ def landed(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection
     )
     admin.execute("SELECT raw.ensure_partitions(%s, %s)", (MOMENT - timedelta(days=1), MOMENT + timedelta(days=1)))
     admin.execute(
-        "INSERT INTO raw.sensor_events (tag_id, source_ts, value, status, digest, origin, available_at) "
-        "SELECT t, %(moment)s - s * interval '1 s', 20 + t, 0, s, 'live', %(moment)s "
+        "INSERT INTO raw.sensor_events (tag_id, source_ts, value, status, digest, origin, available_at, landed_at) "
+        "SELECT t, %(moment)s - s * interval '1 s', 20 + t, 0, s, 'live', %(moment)s, %(moment)s "
         "FROM generate_series(1, 2) t, generate_series(1, 3600) s",
         {"moment": MOMENT},
     )
@@ -91,6 +91,11 @@ def test_damaged_readings_block_and_the_measurement_is_named(
     (failure,) = result.failures
     assert failure.startswith(f"{subject}: ") and "temperature" in failure and "vibration" not in failure
     assert stored(landed) == [(subject, True)]
+
+
+def test_readings_after_the_moment_are_none_of_its_business(warehouse: Settings, landed: psycopg.Connection) -> None:
+    landed.execute("UPDATE raw.sensor_events SET value = 9999 WHERE tag_id = 1 AND digest <= 600")
+    assert check(warehouse, "raw_landings", MOMENT - timedelta(minutes=10, seconds=1)).succeeded
 
 
 def test_stale_readings_warn_only(warehouse: Settings, landed: psycopg.Connection) -> None:
