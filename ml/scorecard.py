@@ -30,6 +30,8 @@ _DETECTED = np.array([i for i, name in enumerate(FEATURES) if i != _LOAD])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0
+# Nothing is known of the load: as most machines work most of the time. Zero would be a machine that was never seen.
+USUAL_LOAD = 0.8
 _CLIP = 50.0
 
 
@@ -50,6 +52,7 @@ def fill(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """`x` (n, features) with a missing deviation at its normal (0) and flat minutes capped, since live a sensor has
     been stuck for minutes, in history for hours."""
     filled = np.nan_to_num(np.clip(x, -_CLIP, _CLIP), nan=0.0)
+    filled[:, _LOAD] = np.nan_to_num(x[:, _LOAD], nan=USUAL_LOAD)
     filled[:, _FLAT] = np.minimum(np.nan_to_num(x[:, _FLAT], nan=0.0), FLAT_CAP)
     return filled
 
@@ -141,7 +144,11 @@ class Scorecard:
         """P(action) (n, classes); all on `continue_operation` where there was nothing to learn from."""
         if self.classifier is None:
             return np.ones((len(x), 1))
-        return self.classifier.mean(classifier_inputs(x))
+        probabilities = self.classifier.mean(classifier_inputs(x))
+        # A window in which nothing was measured shows no fault; the classifier never met one.
+        unseen = np.isnan(x[:, _SHORT]).all(axis=1)
+        probabilities[unseen] = np.array(self.classes) == CONTINUE
+        return probabilities
 
     def score(self, x: NDArray[np.float64], equipment: NDArray[Any] | None = None) -> Scores:
         """Score `x` (n, len(FEATURES)), NaN for missing; `equipment` (n,) names the machines where known."""
