@@ -261,12 +261,16 @@ def running(settings: Settings) -> Iterator[None]:
 
 def serve(settings: Settings) -> int:
     """Run the server in the foreground until SIGTERM or SIGINT; returns its exit code."""
+    server: subprocess.Popen[bytes] | None = None
 
     def forward(_signal: int, _frame: FrameType | None) -> None:
+        if server is None:
+            # Still starting: `start` stops what it has begun when this passes through it.
+            raise SystemExit(0)
         # SIGTERM would wait for every session to leave by itself; SIGINT ends them.
         server.send_signal(signal.SIGINT)
 
-    server = start(settings)
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, forward)
+    server = start(settings)
     return server.wait()
