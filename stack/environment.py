@@ -98,7 +98,6 @@ def mlflow(settings: Settings) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND_STORE_URI": url(settings, Role.MLFLOW, "mlflow", driver="psycopg2"),
         "MLFLOW_ARTIFACTS_DESTINATION": str(settings.var / "mlflow" / "artifacts"),
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
         "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(f"{host}:{settings.mlflow_port}" for host in dict.fromkeys(hosts)),
         # Its task queue serves features that are not used here and costs a process or two.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

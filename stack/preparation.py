@@ -23,7 +23,7 @@ from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 # Steps at a time: two cores.
-PARALLEL = 3
+PARALLEL = 2
 
 
 @dataclass
