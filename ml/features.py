@@ -29,9 +29,13 @@ NEEDED = ("equipment_id", "window_end", "is_running", "in_maintenance", "over_ga
 _EPOCH_2000 = 946_684_800
 
 
+# Raised whenever `ml.scorecard` derives its inputs from the features in another way.
+DERIVATION = 1
+
+
 def contract(names: tuple[str, ...] = FEATURES) -> str:
-    """Hash of the feature names, in order: a model and a mart that differ in it must not meet."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+    """Hash of the feature names, in order, and of how inputs derive from them: what differs in it must not meet."""
+    return hashlib.sha256("\n".join((f"derivation {DERIVATION}", *names)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

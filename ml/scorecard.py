@@ -24,14 +24,15 @@ SURPRISE_AT = np.array([0.0, 3.0, 3.5, 3.9, CEILING])
 SCORE_AT = np.array([0.0, 0.5, 0.7, 0.9, 1.0])
 PRECEDENT_SURPRISE = 3.0
 NO_PRECEDENT_CONFIDENCE = 0.5
+# Between two causes about as likely, the machine comes before the sensor: a bearing missed costs more than a look.
+LEAST_URGENT_WEIGHT = 0.6
 
 _LOAD = FEATURES.index("load_ratio")
 _DETECTED = np.array([i for i, name in enumerate(FEATURES) if i != _LOAD])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0
-# Nothing is known of the load: as most machines work most of the time. Zero would be a machine that was never seen.
-USUAL_LOAD = 0.8
+NOTABLE = 2.0
 _CLIP = 50.0
 
 
@@ -52,7 +53,6 @@ def fill(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """`x` (n, features) with a missing deviation at its normal (0) and flat minutes capped, since live a sensor has
     been stuck for minutes, in history for hours."""
     filled = np.nan_to_num(np.clip(x, -_CLIP, _CLIP), nan=0.0)
-    filled[:, _LOAD] = np.nan_to_num(x[:, _LOAD], nan=USUAL_LOAD)
     filled[:, _FLAT] = np.minimum(np.nan_to_num(x[:, _FLAT], nan=0.0), FLAT_CAP)
     return filled
 
@@ -63,14 +63,15 @@ def detected(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def classifier_inputs(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the classifier sees of `x` (n, features): the short window, flat minutes, load, and what is missing.
+    """What the classifier sees of `x` (n, features): the short window beyond NOTABLE, and flat minutes; (n, 16).
 
     Short windows only: a fault that grows within minutes shows there long before an hour's mean moves, and one that
-    grows over days shows there as well.
+    grows over days shows there as well. What lies within the normal spread, the load and which sensors a machine has
+    are left out: with a handful of failures they tell those few apart, not their causes.
     """
     filled = fill(x)
-    missing = np.isnan(x[:, _SHORT]).astype(float)
-    return np.hstack([filled[:, _SHORT], filled[:, _FLAT], filled[:, [_LOAD]], missing])
+    short = filled[:, _SHORT]
+    return np.hstack([np.sign(short) * np.maximum(np.abs(short) - NOTABLE, 0.0), filled[:, _FLAT]])
 
 
 def detector_scale(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,7 +171,7 @@ class Scorecard:
         if len(names):
             surprise = self.tails["supervised"](known_fault)
             precedent = raised & ((surprise >= PRECEDENT_SURPRISE) | (known_fault >= 0.5)) & (known_fault > 0)
-            best = faults.argmax(axis=1)
+            best = (faults * np.where(names == NO_PRECEDENT, LEAST_URGENT_WEIGHT, 1.0)).argmax(axis=1)
             share = faults[np.arange(len(x)), best] / np.maximum(known_fault, 1e-12)
             action[precedent] = names[best[precedent]]
             confidence[precedent] = np.clip(share[precedent], 0.0, 1.0)

@@ -73,8 +73,11 @@ def train(
         stretch = (sampling.split_at(sample, policy), sample.until)
         evaluation.store(connection, training_id, version, stretch, figures)
         if champion:
-            theirs = evaluation.evaluate(registry.load(settings, champion), held_out, sample.step)
-            evaluation.store(connection, training_id, champion, stretch, theirs)
+            card = registry.load(settings, champion)
+            # A champion of another feature contract can't score these rows; the gate then has nothing to compare with.
+            if card.contract == contract():
+                theirs = evaluation.evaluate(card, held_out, sample.step)
+                evaluation.store(connection, training_id, champion, stretch, theirs)
         elif bootstrap:
             registry.set_aliases(settings, {registry.CHAMPION: version})
             _first(connection, version, moment, reason)
