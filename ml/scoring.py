@@ -29,8 +29,10 @@ _log = logging.getLogger(__name__)
 _FITTING = "g.is_running AND g.in_maintenance IS NOT TRUE"
 _NEW = (
     "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
-    " AND g.built_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)"
-    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot)"
+    " AND ((g.built_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)"
+    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot))"
+    # A slow run leaves windows later than its moment in the mart: seen by the last run, but not taken.
+    " OR g.window_end > %(taken_to)s)"
     " AND (g.window_end > %(oldest)s OR EXISTS (SELECT FROM ml.scores AS s WHERE s.equipment_id = g.equipment_id"
     " AND s.window_end = g.window_end AND s.role = 'champion' AND s.superseded_at IS NULL))"
     " ORDER BY g.window_end, g.equipment_id"
@@ -82,7 +84,10 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         features.require_mart(connection)
         read = watermark.pin(connection, PIPELINE)
-        parameters = {"moment": moment, "since": read.since, "after": moment - FIRST_RUN, "oldest": moment - OLDEST}
+        parameters = {
+            "moment": moment, "since": read.since, "taken_to": read.moment, "after": moment - FIRST_RUN,
+            "oldest": moment - OLDEST,
+        }  # fmt: skip
         windows = features.read(connection, _NEW if read.since else _FIRST, parameters)
         scored = superseded = 0
         for role, (version, card) in cards.items():

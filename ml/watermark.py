@@ -10,12 +10,16 @@ import psycopg
 
 @dataclass(frozen=True)
 class Range:
-    """What a step reads: rows that `until` sees and `since` didn't. `since` is None on the first run ever."""
+    """What a step reads: rows that `until` sees and `since` didn't. `since` is None on the first run ever.
+
+    `moment` is what the last run worked for: what it saw of later windows it left to the next.
+    """
 
     pipeline: str
     since: str | None
     until: str
     system_identifier: int
+    moment: datetime | None = None
 
 
 def pin(connection: psycopg.Connection, pipeline: str) -> Range:
@@ -25,14 +29,14 @@ def pin(connection: psycopg.Connection, pipeline: str) -> Range:
     """
     row = connection.execute(
         """
-        SELECT w.snapshot::text, pg_current_snapshot()::text, c.system_identifier
+        SELECT w.snapshot::text, pg_current_snapshot()::text, c.system_identifier, w.moment
         FROM pg_control_system() AS c
         LEFT JOIN ops.watermarks AS w ON w.pipeline = %s AND w.system_identifier = c.system_identifier
         """,
         (pipeline,),
     ).fetchone()
     assert row is not None  # pg_control_system always answers
-    return Range(pipeline, row[0], row[1], row[2])
+    return Range(pipeline, row[0], row[1], row[2], row[3])
 
 
 def move(connection: psycopg.Connection, read: Range, moment: datetime) -> None:
