@@ -131,6 +131,6 @@ select
     minute_count,
     baseline_mean,
     greatest(sqrt(greatest(variance, 0)), 0.005 * abs(baseline_mean), 1e-6) as baseline_std,
-    pg_current_xact_id() as built_xid
+    {{ built_xid() }} as built_xid
 from pooled
 where minute_count >= {{ var('baseline_min_minutes') }}

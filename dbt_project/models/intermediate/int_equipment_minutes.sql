@@ -4,11 +4,11 @@
 ) }}
 {%- set update = is_update() %}
 
-with minutes as (
+with minutes as not materialized (
     select * from {{ ref('int_sensor_minutes') }}
 ),
 
-tags as (
+tags as not materialized (
     select * from {{ ref('stg_tags') }}
     where role <> 'counter'
 ),
@@ -76,12 +76,16 @@ touched as materialized (
         ), 'infinity')
 ),
 
-wanted as (
+wanted as not materialized (
     select
         tags.equipment_id,
         tags.measurement,
         tags.role,
-        minutes.*
+        minutes.minute,
+        minutes.reading_count,
+        minutes.good_count,
+        minutes.value_mean,
+        minutes.available_at
     from touched
     inner join tags on touched.equipment_id = tags.equipment_id
     inner join minutes on tags.tag_id = minutes.tag_id and touched.minute = minutes.minute
@@ -108,12 +112,16 @@ states as (
     order by touched.equipment_id, touched.minute, last_report.minute desc, tags.tag_id desc
 ),
 {%- else -%}
-wanted as (
+wanted as not materialized (
     select
         tags.equipment_id,
         tags.measurement,
         tags.role,
-        minutes.*
+        minutes.minute,
+        minutes.reading_count,
+        minutes.good_count,
+        minutes.value_mean,
+        minutes.available_at
     from minutes
     inner join tags on minutes.tag_id = tags.tag_id
 ),
@@ -124,29 +132,27 @@ reported_states as (
     order by equipment_id, minute, tag_id desc
 ),
 
--- The last state up to the minute, carried forward in one pass; a minute with a state report is among the rows.
-carried as (
+stretches as (
     select
-        rows_of_equipment.equipment_id,
-        rows_of_equipment.minute,
-        max(reported_states.minute) over (
-            partition by rows_of_equipment.equipment_id order by rows_of_equipment.minute
-        ) as state_minute
-    from (select distinct equipment_id, minute from wanted) as rows_of_equipment
-    left join reported_states
-        on
-            rows_of_equipment.equipment_id = reported_states.equipment_id
-            and rows_of_equipment.minute = reported_states.minute
+        equipment_id,
+        run_state,
+        minute as first_minute,
+        lead(minute) over (partition by equipment_id order by minute) - interval '1 minute' as last_minute
+    from reported_states
 ),
 
+-- A state holds until the next one. Stretches written out by the minute join by equality.
 states as (
     select
-        carried.equipment_id,
-        carried.minute,
-        reported_states.run_state
-    from carried
-    inner join reported_states
-        on carried.equipment_id = reported_states.equipment_id and carried.state_minute = reported_states.minute
+        stretches.equipment_id,
+        stretches.run_state,
+        covered.minute
+    from stretches
+    cross join lateral generate_series(
+        stretches.first_minute,
+        coalesce(stretches.last_minute, (select max(minute) from wanted)),
+        interval '1 minute'
+    ) as covered (minute)
 ),
 {%- endif %}
 
@@ -199,7 +205,7 @@ select
     measured.reading_count,
     measured.good_count,
     measured.available_at,
-    pg_current_xact_id() as built_xid
+    {{ built_xid() }} as built_xid
 from measured
 left join states on measured.equipment_id = states.equipment_id and measured.minute = states.minute
 left join maintenance_minutes

@@ -78,5 +78,5 @@ rolled_up as (
 
 select
     *,
-    pg_current_xact_id() as built_xid
+    {{ built_xid() }} as built_xid
 from rolled_up

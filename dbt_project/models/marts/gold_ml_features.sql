@@ -6,11 +6,11 @@
 {%- set block = var('windows')[0] %}
 {%- set longer = var('windows')[1:] %}
 
-with tag_minutes as (
+with tag_minutes as not materialized (
     select * from {{ ref('int_sensor_minutes') }}
 ),
 
-equipment_minutes as (
+equipment_minutes as not materialized (
     select * from {{ ref('int_equipment_minutes') }}
 ),
 
@@ -52,15 +52,20 @@ maintenance as (
 -- depends on it.
 targets as materialized (
     select distinct
-        equipment_minutes.equipment_id,
-        equipment_minutes.minute
-    from equipment_minutes as changed
-    inner join equipment_minutes
-        on
-            changed.equipment_id = equipment_minutes.equipment_id
+        seen_from.equipment_id,
+        seen_from.minute
+    from (select equipment_id, minute from equipment_minutes where {{ built_in_this_run('built_xid') }}) as changed
+    cross join lateral (
+        select
+            equipment_minutes.equipment_id,
+            equipment_minutes.minute
+        from equipment_minutes
+        where
+            equipment_minutes.equipment_id = changed.equipment_id
             and changed.minute <= equipment_minutes.minute
             and equipment_minutes.minute <= changed.minute + interval '60 minutes'
-    where {{ built_in_this_run('changed.built_xid') }}
+        offset 0
+    ) as seen_from
 ),
 
 -- The hours that those windows reach into.
@@ -72,14 +77,32 @@ hours as materialized (
     cross join (values (interval '0 minutes'), (interval '60 minutes')) as reach (back)
 ),
 
+-- Index probes by machine and by tag, fenced: the planner can't know that this run touched few hours.
 wanted as materialized (
-    select equipment_minutes.*
+    select minutes_of_hour.*
     from hours
-    inner join equipment_minutes
-        on
-            hours.equipment_id = equipment_minutes.equipment_id
+    cross join lateral (
+        select * from equipment_minutes
+        where
+            equipment_minutes.equipment_id = hours.equipment_id
             and hours.hour <= equipment_minutes.minute
             and equipment_minutes.minute < hours.hour + interval '1 hour'
+        offset 0
+    ) as minutes_of_hour
+),
+
+readings as (
+    select minutes_of_hour.*
+    from hours
+    inner join tags on hours.equipment_id = tags.equipment_id
+    cross join lateral (
+        select * from tag_minutes
+        where
+            tag_minutes.tag_id = tags.tag_id
+            and hours.hour <= tag_minutes.minute
+            and tag_minutes.minute < hours.hour + interval '1 hour'
+        offset 0
+    ) as minutes_of_hour
 ),
 {%- else -%}
 -- Windows reach from an hour into the next one.
@@ -103,6 +126,11 @@ wanted as (
     select * from equipment_minutes
     where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
 ),
+
+readings as (
+    select * from tag_minutes
+    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+),
 {%- endif %}
 
 -- Minute means with their distance from the baseline of the regime that the machine was in.
@@ -112,15 +140,15 @@ measured as (
         tags.measurement,
         tags.tags_of_measurement,
         tags.position,
-        {{ minute_number('tag_minutes.minute') }} as minute,
-        tag_minutes.value_mean as mean,
-        tag_minutes.value_min as low,
-        tag_minutes.value_max as high,
-        tag_minutes.good_count,
-        (tag_minutes.value_mean - baselines.baseline_mean) / baselines.baseline_std as deviation
+        {{ minute_number('readings.minute') }} as minute,
+        readings.value_mean as mean,
+        readings.value_min as low,
+        readings.value_max as high,
+        readings.good_count,
+        (readings.value_mean - baselines.baseline_mean) / baselines.baseline_std as deviation
     from wanted
     inner join tags on wanted.equipment_id = tags.equipment_id
-    inner join tag_minutes on tags.tag_id = tag_minutes.tag_id and wanted.minute = tag_minutes.minute
+    inner join readings on tags.tag_id = readings.tag_id and wanted.minute = readings.minute
     inner join equipment on wanted.equipment_id = equipment.equipment_id
     left join baselines
         on
@@ -130,7 +158,7 @@ measured as (
             and wanted.regime = baselines.regime
             and baselines.version_day = {{ plant_day('wanted.minute', 'equipment.time_zone') }} - 1
     where
-        tag_minutes.value_mean is not null
+        readings.value_mean is not null
         and tags.measurement in ({% for m in var('measurements') %}'{{ m }}'{{ ', ' if not loop.last }}{% endfor %})
 ),
 
