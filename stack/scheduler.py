@@ -1,7 +1,7 @@
 """Airflow's scheduler, with the libraries of the minute's tasks imported before it forks its workers.
 
 A task is a fork of a fork of this process. What is imported here costs a task nothing and its memory is shared;
-imported in the task, dbt and scikit-learn would cost every minute seconds of both cores.
+imported in the task, dbt alone would cost every minute seconds of both cores.
 """
 
 from __future__ import annotations
@@ -17,15 +17,10 @@ PRELOADED = (
     "ml.scoring",
     "ml.publishing",
     "ml.feedback",
-    # What those import late.
+    # What the first of them imports late. Scoring needs neither scikit-learn nor MLflow.
     "dbt.cli.main",
     "dbt.adapters.postgres",
     "dbt.task.build",
-    "pandas",
-    "sklearn.ensemble",
-    "sklearn.pipeline",
-    "skops.io",
-    "mlflow.sklearn",
 )
 
 log = logging.getLogger(__name__)

@@ -41,7 +41,7 @@ from warehouse.settings import HOME, Settings
 T = TypeVar("T")
 
 FAULT = "bearing_wear"
-FAULT_MINUTES = 5
+FAULT_MINUTES = 3
 COUNTERS = [f"nsu=urn:millwright:demo;s=Counter.{number}" for number in range(1, 5)]
 
 FIRST_SCORE = """
