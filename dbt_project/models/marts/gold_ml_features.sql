@@ -54,7 +54,13 @@ targets as materialized (
     select distinct
         seen_from.equipment_id,
         seen_from.minute
-    from (select equipment_id, minute from equipment_minutes where {{ built_in_this_run('built_xid') }}) as changed
+    from (
+        select
+            equipment_id,
+            minute
+        from equipment_minutes
+        where {{ built_in_this_run('built_xid') }}
+    ) as changed
     cross join lateral (
         select
             equipment_minutes.equipment_id,
@@ -116,7 +122,7 @@ hours as materialized (
     union
     select
         equipment_id,
-        date_trunc('hour', minute) + interval '1 hour'
+        date_trunc('hour', minute) + interval '1 hour' as hour
     from equipment_minutes
     where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
     group by equipment_id, date_trunc('hour', minute)
@@ -159,7 +165,11 @@ measured as (
             and baselines.version_day = {{ plant_day('wanted.minute', 'equipment.time_zone') }} - 1
     where
         readings.value_mean is not null
-        and tags.measurement in ({% for m in var('measurements') %}'{{ m }}'{{ ', ' if not loop.last }}{% endfor %})
+        and tags.measurement in (
+            {%- for measurement in var('measurements') %}
+            '{{ measurement }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
 ),
 
 -- One row per equipment, measurement and minute. Where there is one tag nothing has to be combined, which spares the
@@ -212,7 +222,12 @@ grid as (
         step.nth % {{ block }} as phase,
         step.nth
     from hours
-    inner join (select distinct equipment_id, measurement from tags) as series
+    inner join (
+        select distinct
+            equipment_id,
+            measurement
+        from tags
+    ) as series
         on hours.equipment_id = series.equipment_id
     cross join generate_series(0, 59) as step (nth)
 ),
@@ -303,7 +318,7 @@ features as (
             {%- endfor %}
             slope,
             case when mean_n_60 > 0 then coalesce(flat_minutes_60, 0) end
-        ]::double precision [] as feature
+        ]::double precision[] as feature
     from windowed
 ),
 
@@ -313,7 +328,8 @@ pivoted as (
         equipment_id,
         minute,
         {%- for measurement in var('measurements') %}
-        any_value(feature) filter (where measurement = '{{ measurement }}') as {{ measurement }}{{ ',' if not loop.last }}
+        any_value(feature) filter (where measurement = '{{ measurement }}')
+            as {{ measurement }}{{ ',' if not loop.last }}
         {%- endfor %}
     from features
     group by equipment_id, minute
