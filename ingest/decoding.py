@@ -17,6 +17,7 @@ HEARTBEAT: Final = 0xFFFF_FFFF
 """client handle of the server's own clock"""
 # Handles are tag ids, so that a row says by itself whose it is.
 _LARGEST_TAG: Final = 2**31 - 1
+_BAD_WAITING_FOR_INITIAL_DATA: Final = 0x8032_0000
 SEPARATOR: Final = "\x1f"
 """stands between the reason and the payload in the text of a rejected row"""
 
@@ -53,7 +54,7 @@ def publication(subscription_id: int, message: Any, received: datetime, connecte
     clock = [
         item.Value.Value.Value for item in items if item.ClientHandle == HEARTBEAT and item.Value.Value is not None
     ]
-    readings = rows_of((i for i in items if i.ClientHandle != HEARTBEAT), received, connected)
+    readings = rows_of((i for i in items if i.ClientHandle != HEARTBEAT and not _announced(i)), received, connected)
     last_clock = clock[-1] if clock and isinstance(clock[-1], datetime) else None
     return Publication(
         subscription_id,
@@ -63,6 +64,13 @@ def publication(subscription_id: int, message: Any, received: datetime, connecte
         _aware(last_clock) if last_clock else None,
         status_change,
     )
+
+
+def _announced(item: Any) -> bool:
+    """Whether a server only says that the first value is yet to come: neither a reading nor a loss of one."""
+    data = item.Value
+    waiting = data.StatusCode is not None and data.StatusCode.value == _BAD_WAITING_FOR_INITIAL_DATA
+    return waiting and data.SourceTimestamp is None
 
 
 def rows_of(items: Iterable[Any], received: datetime, connected: datetime) -> Readings:

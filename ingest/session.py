@@ -31,6 +31,8 @@ _RETRY_MISSING_S: Final = 15.0
 _LONGEST_BACKOFF_S: Final = 30.0
 _QUEUED_S: Final = 10.0
 _BAD_NODE_ID_UNKNOWN: Final = 0x8034_0000
+# Monitored item filter invalid, filter unsupported, filter not allowed.
+_NO_FILTER: Final = (0x8043_0000, 0x8044_0000, 0x8045_0000)
 _MOST_REPUBLISHED: Final = 1000
 
 
@@ -190,6 +192,21 @@ class Session:
         await self._add(session, list(self._tags.values()))
 
     async def _monitor(self, session: Any, items: Sequence[tuple[int, ua.NodeId, float, int]]) -> list[Any]:
+        """Monitor values by their timestamp: a stuck sensor repeats itself, and only the time says that it was asked.
+
+        A server that knows no such filter is asked again without, item by item.
+        """
+        results = list(await session.create_monitored_items(self._wanted(items, by_time=True)))
+        refused = [n for n, result in enumerate(results) if result.StatusCode.value in _NO_FILTER]
+        if refused:
+            plain = self._wanted([items[n] for n in refused], by_time=False)
+            for n, result in zip(refused, await session.create_monitored_items(plain), strict=True):
+                results[n] = result
+        return results
+
+    def _wanted(
+        self, items: Sequence[tuple[int, ua.NodeId, float, int]], *, by_time: bool
+    ) -> ua.CreateMonitoredItemsParameters:
         parameters = ua.CreateMonitoredItemsParameters()
         parameters.SubscriptionId = self._subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
@@ -202,8 +219,10 @@ class Session:
             item.RequestedParameters.SamplingInterval = sampling
             item.RequestedParameters.QueueSize = queue
             item.RequestedParameters.DiscardOldest = True
+            if by_time:
+                item.RequestedParameters.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
             parameters.ItemsToCreate.append(item)
-        return list(await session.create_monitored_items(parameters))
+        return parameters
 
     async def _add(self, session: Any, tags: Sequence[Subscribed]) -> None:
         """Monitor what can be resolved now; one bad node stops no other."""

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from asyncua import Server, ua
+from asyncua.server.monitored_item_service import MonitoredItemService
 
 from ingest import session as session_module
 from ingest.check import check
@@ -177,6 +178,29 @@ async def test_status_timestamps_and_duplicate_times_are_kept(
     assert admin.execute("SELECT reason FROM raw.rejected_events").fetchall() == [
         ("source timestamp more than 300 s ahead of the clock",)
     ]
+
+
+@pytest.mark.parametrize("refusal", [None, ua.StatusCodes.BadFilterNotAllowed])
+async def test_a_stuck_value_lands_at_each_of_its_times(
+    field: Field, here: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, refusal: int | None
+) -> None:
+    create = MonitoredItemService._create_data_change_monitored_item
+
+    async def refuse(self: Any, item: Any) -> Any:
+        if refusal is not None and item.RequestedParameters.Filter:
+            return ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(refusal))
+        return await create(self, item)
+
+    monkeypatch.setattr(MonitoredItemService, "_create_data_change_monitored_item", refuse)
+    at = datetime.now(UTC) - timedelta(seconds=10)
+    async with collecting(here, plant_of(field)) as collector:
+        await connected(collector)
+        for second in (0, 0, 1, 2):
+            await field.write("T", 7.5, at + timedelta(seconds=second))
+        await field.write("T", 8.0, at + timedelta(seconds=3))
+        # Without the filter a server tells what changes, and nothing else is lost.
+        wanted = [7.5, 8.0] if refusal else [7.5, 7.5, 7.5, 8.0]
+        await eventually(lambda: landed(admin), wanted)
 
 
 async def test_a_missing_node_stops_no_other_and_comes_back(

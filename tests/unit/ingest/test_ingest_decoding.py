@@ -46,6 +46,15 @@ def test_a_notification_becomes_rows() -> None:
     assert published.readings.text(rows[1]) == "RUNNING"
 
 
+def test_a_value_that_is_yet_to_come_is_no_reading() -> None:
+    waiting = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
+    announced = (1, ua.DataValue(ua.Variant(None), waiting, None, NOW))
+    timed = (2, ua.DataValue(ua.Variant(None), waiting, NOW, NOW))
+    published = decode(response(announced, timed), NOW, NOW)
+    assert published.has_data  # acknowledged all the same
+    assert published.readings.rows["tag_id"].tolist() == [2]
+
+
 @pytest.mark.parametrize(
     ("value", "kind", "number", "text"),
     [
