@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,11 +21,17 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def cluster() -> Iterator[Settings]:
     """A running server; its default database is the migrated template, which no test writes to."""
-    var = tmp_path_factory.mktemp("cluster")
-    for folder in (var, *var.parents[:2]):
-        folder.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
+    # Not under pytest's own folder: as root, Postgres runs as a system user that has to get in, and the next pytest
+    # to start would lock it out again.
+    with tempfile.TemporaryDirectory(prefix="millwright-tests-") as folder:
+        var = Path(folder)
+        var.chmod(0o755)
+        yield from _running(var)
+
+
+def _running(var: Path) -> Iterator[Settings]:
     settings = Settings(var=var, postgres_port=free_port(), pgdatabase="template_millwright")
     with server.running(settings):
         migrate(settings)

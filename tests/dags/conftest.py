@@ -27,6 +27,9 @@ def airflow(cluster: Settings) -> Iterator[Settings]:
     os.environ.update(added)
     subprocess.run(["airflow", "db", "migrate"], check=True, capture_output=True)
     yield cluster
+    from airflow.settings import dispose_orm
+
+    dispose_orm()  # before its server stops, or the connections are missed at exit
     for name, value in before.items():
         if value is None:
             del os.environ[name]

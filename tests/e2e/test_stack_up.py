@@ -17,8 +17,8 @@ import yaml
 
 from stack.smoke import smoke_plant
 from stack.supervisor import tail
-from tests.conftest import free_port
 from warehouse.roles import Role, connect
+from warehouse.server import free_port
 from warehouse.settings import HOME, Settings
 
 PATIENCE_S = 120

@@ -11,8 +11,8 @@ import pytest
 from stack.environment import airflow_secrets, environment
 from stack.errors import StackError
 from stack.session import require_ports, with_demo_plant
-from tests.conftest import free_port
 from warehouse.errors import WarehouseError
+from warehouse.server import free_port
 from warehouse.settings import Settings
 
 
