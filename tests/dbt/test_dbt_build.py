@@ -13,6 +13,7 @@ from conftest import START, Transform  # type: ignore[import-not-found]
 from warehouse import feature_contract
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
+from warehouse.transform import build
 
 Reading = tuple[int, datetime, float | None, str | None, int, int]
 INSERT = (
@@ -121,6 +122,37 @@ def test_a_slow_transaction_is_read_and_an_open_one_stalls_nothing(
         elsewhere.rollback()
     counted = plant.execute(COUNTS).fetchall()
     assert counted == [(1, 2), (6, 1)]
+
+
+def test_a_second_minute_without_news_writes_nothing(transform: Transform, plant: psycopg.Connection) -> None:
+    land(plant, day(START, 20, seed=4))
+    transform(START + timedelta(minutes=20))
+    written = "SELECT equipment_id, window_end, built_xid::text FROM marts.gold_ml_features ORDER BY 1, 2"
+    before = plant.execute(written).fetchall()  # type: ignore[arg-type]
+    assert {row[0] for row in before} == {"A", "B"}
+    transform(START + timedelta(minutes=21), "tag:minute")
+    assert plant.execute(written).fetchall() == before  # type: ignore[arg-type]
+
+
+def test_a_run_after_a_failed_one_repeats_its_range(
+    transform: Transform, plant: psycopg.Connection, warehouse: Settings
+) -> None:
+    land(plant, [(1, START, 60.0, None, 0, 1)])
+    transform(START)
+    moved = "SELECT snapshot::text, moved_at FROM ops.watermarks WHERE pipeline = 'transform'"
+    before = plant.execute(moved).fetchone()
+    land(plant, [(6, START, 40.0, None, 0, 2)])
+    plant.execute("ALTER TABLE marts.gold_ml_features ADD CONSTRAINT never CHECK (window_end < '2026-01-01') NOT VALID")
+    failed = build(warehouse, START + timedelta(minutes=1), "tag:minute")
+    assert not failed.succeeded
+    assert [line.split(":")[0] for line in failed.failures] == ["gold_ml_features"]
+    assert plant.execute(COUNTS).fetchall() == [(1, 1), (6, 1)]  # the models before it are done
+    assert plant.execute(moved).fetchone() == before
+    plant.execute("ALTER TABLE marts.gold_ml_features DROP CONSTRAINT never")
+    transform(START + timedelta(minutes=2), "tag:minute")
+    assert plant.execute(moved).fetchone() != before
+    gold = plant.execute("SELECT equipment_id FROM marts.gold_ml_features ORDER BY 1").fetchall()
+    assert gold == [("A",), ("B",)]
 
 
 def test_the_contract_of_gold_is_current() -> None:
