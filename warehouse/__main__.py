@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -30,6 +31,17 @@ def _moment(text: str | None) -> datetime:
     except ValueError as error:
         raise WarehouseError(f"--moment must be like 2026-06-15T10:30Z. Got: {text!r}") from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _variables(text: str | None) -> dict[str, object]:
+    """dbt vars from a JSON object."""
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise WarehouseError(f'--vars must be a JSON object such as {{"gold_days": 90}}. Got: {text!r}')
+    return given
 
 
 Moment = Annotated[str | None, typer.Option("--moment", help="the moment to work for, by default now (ISO 8601)")]
@@ -97,11 +109,15 @@ def transform_command(
     select: Annotated[str | None, typer.Option(help="dbt's node selection, such as tag:minute")] = None,
     moment: Moment = None,
     full_refresh: Annotated[bool, typer.Option("--full-refresh", help="rebuild what may be rebuilt")] = False,
+    variables: Annotated[
+        str | None, typer.Option("--vars", help="in place of those in dbt_project.yml, such as '{\"gold_days\": 90}'")
+    ] = None,
 ) -> None:
     """Build the marts with dbt for a moment."""
     from warehouse.transform import build
 
-    result = build(Settings(), _moment(moment), select=select, full_refresh=full_refresh)
+    given = _variables(variables)
+    result = build(Settings(), _moment(moment), select=select, full_refresh=full_refresh, variables=given)
     for failure in result.failures:
         typer.echo(failure, err=True)
     typer.echo(f"{'built' if result.succeeded else 'failed'} in {result.seconds:.1f} s")

@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -57,22 +57,32 @@ def _environment(settings: Settings) -> Iterator[None]:
 
 
 def build(
-    settings: Settings, moment: datetime, select: str | None = None, full_refresh: bool = False
+    settings: Settings,
+    moment: datetime,
+    select: str | None = None,
+    full_refresh: bool = False,
+    variables: Mapping[str, object] | None = None,
+    tests: bool = True,
 ) -> TransformResult:
     """Run `dbt build` for `moment` (aware), on the nodes that `select` names or on all.
+
+    `variables` stand in for those of `dbt_project.yml`, for this run only. Without `tests` it is the models alone, for a
+    first build that someone waits for; unit tests are for developers and never part of it.
 
     A model or test that fails is in the result; a run that could not start (no database, a broken project) raises
     WarehouseError.
     """
     arguments = [
         "build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
-        "--vars", json.dumps({"moment": moment.isoformat()}), "--quiet", "--no-use-colors",
+        "--vars", json.dumps({**(variables or {}), "moment": moment.isoformat()}), "--quiet", "--no-use-colors",
         "--log-level-file", "none",  # failures come back in the result; dbt never closes its log file
     ]  # fmt: skip
     if select:
         arguments += ["--select", *select.split()]
     if full_refresh:
         arguments.append("--full-refresh")
+    for kind in ("unit_test",) if tests else ("unit_test", "test"):
+        arguments += ["--exclude-resource-type", kind]
     return invoke(settings, arguments)
 
 
