@@ -22,7 +22,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 Demo = Annotated[bool, typer.Option("--demo", help="with the demo plant and its history")]
 PlantFile = Annotated[Path | None, typer.Option("--plant", help="the plant file; by default plant.yml")]
-HistoryDays = Annotated[int, typer.Option("--history-days", min=1, help="days of history for the demo plant")]
+HistoryDays = Annotated[
+    int,
+    typer.Option("--history-days", min=1, envvar="MILLWRIGHT_HISTORY_DAYS", help="days of history for the demo plant"),
+]
 
 
 def _settings(plant: Path | None = None) -> Settings:

@@ -103,8 +103,8 @@ def _records(context: Context) -> None:
 def _features(context: Context) -> None:
     from warehouse.transform import build
 
-    # Live readings have come in since `until`; they are part of this build.
-    result = build(context.settings, datetime.now(UTC))
+    # Live readings have come in since `until`; they are part of this build. warehouse_daily runs the tests.
+    result = build(context.settings, datetime.now(UTC), tests=False)
     if not result.succeeded:
         raise StackError(f"dbt build failed: {'; '.join(result.failures)}")
 

@@ -66,8 +66,8 @@ def build(
 ) -> TransformResult:
     """Run `dbt build` for `moment` (aware), on the nodes that `select` names or on all.
 
-    `variables` stand in for those of `dbt_project.yml`, for this run only. Without `tests` it is the models alone, for a
-    first build that someone waits for; unit tests are for developers and never part of it.
+    `variables` stand in for those of `dbt_project.yml`, for this run only. Without `tests` it is the models alone, for
+    a first build that someone waits for; unit tests are for developers and never part of it.
 
     A model or test that fails is in the result; a run that could not start (no database, a broken project) raises
     WarehouseError.

@@ -1,5 +1,6 @@
 {{ config(
     tags=['minute'], unique_key=['tag_id', 'minute'], full_refresh=false,
+    pre_hook='set local enable_hashagg = off',
     indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set landings = ref('stg_sensor_landings') %}
@@ -53,6 +54,7 @@ wanted as (
 {%- endif %}
 {%- endif %}
 
+-- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
 -- Readings come ordered by source_ts, so that a double's sum does not depend on the order of arrival. The first and
 -- last value are the least and greatest pair of time and value: an ordered aggregate would sort everything again.
 rolled_up as (
