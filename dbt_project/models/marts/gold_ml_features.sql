@@ -38,6 +38,22 @@ assets as (
     select * from {{ ref('stg_sap_equipment') }}
 ),
 
+{% if not update -%}
+-- What the models learn faults from: failures, and the corrective work orders that came before one.
+events as (
+    select
+        equipment_id,
+        failed_at as event_at
+    from {{ ref('stg_cmms_failures') }}
+    union all
+    select
+        equipment_id,
+        opened_at as event_at
+    from {{ ref('stg_cmms_work_orders') }}
+    where kind = 'corrective'
+),
+
+{% endif -%}
 maintenance as (
     select
         equipment_id,
@@ -73,6 +89,33 @@ targets as materialized (
         offset 0
     ) as seen_from
 ),
+{%- else -%}
+-- A first build that someone waits for: all of the last days, and of the time before them the day that led up to each
+-- event.
+targets as materialized (
+    select
+        equipment_minutes.equipment_id,
+        equipment_minutes.minute
+    from equipment_minutes
+    left join (
+        select distinct
+            events.equipment_id,
+            covered.hour
+        from events
+        cross join lateral generate_series(
+            date_trunc('hour', events.event_at - interval '{{ var("event_hours") }} hours'),
+            events.event_at,
+            interval '1 hour'
+        ) as covered (hour)
+    ) as led_up
+        on
+            equipment_minutes.equipment_id = led_up.equipment_id
+            and date_trunc('hour', equipment_minutes.minute) = led_up.hour
+    where
+        equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+        or led_up.hour is not null
+),
+{%- endif %}
 
 -- The hours that those windows reach into.
 hours as materialized (
@@ -83,6 +126,7 @@ hours as materialized (
     cross join (values (interval '0 minutes'), (interval '60 minutes')) as reach (back)
 ),
 
+{% if update -%}
 -- Index probes by machine and by tag, fenced: the planner can't know that this run touched few hours.
 wanted as materialized (
     select minutes_of_hour.*
@@ -111,31 +155,21 @@ readings as (
     ) as minutes_of_hour
 ),
 {%- else -%}
--- Windows reach from an hour into the next one.
-hours as materialized (
-    select
-        equipment_id,
-        date_trunc('hour', minute) as hour
+wanted as materialized (
+    select equipment_minutes.*
     from equipment_minutes
-    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
-    group by equipment_id, date_trunc('hour', minute)
-    union
-    select
-        equipment_id,
-        date_trunc('hour', minute) + interval '1 hour' as hour
-    from equipment_minutes
-    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
-    group by equipment_id, date_trunc('hour', minute)
-),
-
-wanted as (
-    select * from equipment_minutes
-    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+    inner join hours
+        on
+            equipment_minutes.equipment_id = hours.equipment_id
+            and date_trunc('hour', equipment_minutes.minute) = hours.hour
 ),
 
 readings as (
-    select * from tag_minutes
-    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+    select tag_minutes.*
+    from tag_minutes
+    inner join tags on tag_minutes.tag_id = tags.tag_id
+    inner join hours
+        on tags.equipment_id = hours.equipment_id and date_trunc('hour', tag_minutes.minute) = hours.hour
 ),
 {%- endif %}
 
@@ -379,9 +413,7 @@ final as (
         completeness.latest_available_at as available_at,
         pg_current_xact_id() as built_xid
     from completeness
-    {%- if update %}
     inner join targets on completeness.equipment_id = targets.equipment_id and completeness.minute = targets.minute
-    {%- endif %}
     inner join equipment on completeness.equipment_id = equipment.equipment_id
     left join pivoted
         on completeness.equipment_id = pivoted.equipment_id and completeness.minute_number = pivoted.minute
