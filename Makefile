@@ -1,7 +1,10 @@
 # `make help` says what there is. Everything runs in .venv, everything it keeps is under var/.
 
-# The newest Python that every package of the lock supports; override with make demo PYTHON=/path/to/python3.12
-PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,$(shell command -v $(name) 2>/dev/null)))
+# The first Python that runs and that every package of the lock supports: a version manager's shim may be on the path
+# without its Python. Override with make demo PYTHON=/path/to/python3.12
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+  $$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PLANT ?= plant.yml
 VENV := .venv
 INSTALLED := $(VENV)/.installed
@@ -40,9 +43,10 @@ clean: ## remove var/: readings, models, Airflow's and MLflow's databases
 
 # Once for each change of the lock; uv comes from the lock itself.
 $(INSTALLED): requirements.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or say PYTHON=/path/to/it" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-	  echo "Python 3.11, 3.12 or 3.13 is needed. Got: $$($(PYTHON) --version 2>&1) at $(PYTHON). Install one, or say PYTHON=/path/to/it" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or say PYTHON=/path/to/it" >&2; exit 2; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed. Got: $$($(PYTHON) --version 2>&1) at $(PYTHON)" >&2; exit 2; }
 	@echo "Installing the packages of requirements.txt into $(VENV) (once; a few minutes at most)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)"
