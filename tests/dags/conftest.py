@@ -35,3 +35,13 @@ def airflow(cluster: Settings) -> Iterator[Settings]:
             del os.environ[name]
         else:
             os.environ[name] = value
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_session_left_open(airflow: Settings) -> Iterator[None]:
+    """Airflow's session would sit in a transaction until the last test, and other tests end every connection."""
+    yield
+    from airflow.settings import Session, engine
+
+    Session.remove()
+    engine.dispose()

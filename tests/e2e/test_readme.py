@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -85,6 +86,11 @@ class Newcomer:
         assert done.returncode == 0, f"$ {command}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
+    def prepared(self) -> dict[str, str]:
+        """When the long steps were done; migrations and tags are looked at in every start."""
+        steps = json.loads((self.var / "prepared.json").read_text())["steps"]
+        return {name: step["finished"] for name, step in steps.items() if name not in ("migrate", "plant")}
+
     def _answers(self, query: str) -> bool:
         try:
             with connect(self.settings, Role.ADMIN) as connection:
@@ -150,7 +156,7 @@ def test_the_demo_runs_stops_and_resumes(newcomer: Newcomer) -> None:
         newcomer.run(BACKFILL)
         newcomer.run(ENV)
         assert "Completed successfully" in newcomer.run(DBT)
-    prepared = (newcomer.var / "prepared.json").read_text()
+    prepared = newcomer.prepared()
     with newcomer.running(DEMO) as wait_for:
         wait_for("SELECT 1 FROM ml.scores WHERE scored_at > pg_postmaster_start_time()", 150)
-    assert (newcomer.var / "prepared.json").read_text() == prepared, "a second start prepared again"
+    assert newcomer.prepared() == prepared, "a second start prepared again"
