@@ -10,10 +10,10 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test smoke lint docs clean
+.PHONY: help demo run test e2e smoke lint docs clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
 
 demo: $(INSTALLED) ## the whole system with a demo plant and 90 days of history, until Ctrl-C
 	@$(VENV)/bin/python -m stack up --demo
@@ -22,7 +22,10 @@ run: $(INSTALLED) ## the same for a plant of your own: make run PLANT=my.yml
 	@$(VENV)/bin/python -m stack up --plant $(PLANT)
 
 test: $(INSTALLED) ## unit, integration, dbt and DAG tests on an embedded Postgres
-	@$(VENV)/bin/python -m pytest
+	@$(VENV)/bin/python -m pytest tests/unit tests/integration tests/dbt tests/dags
+
+e2e: $(INSTALLED) ## the README's commands and the running stack, from the outside
+	@$(VENV)/bin/python -m pytest tests/e2e
 
 smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recommendation, an answer, a retraining
 	@$(VENV)/bin/python -m stack smoke

@@ -104,6 +104,7 @@ class Smoke:
 
     def run(self) -> None:
         """All stages; raises StackError in the stage that fails. Everything has ended when it returns."""
+        self.figures.history_days = self.history_days
         with MemoryGauge() as gauge:
             try:
                 with self._staged("start"):

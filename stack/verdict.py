@@ -46,6 +46,7 @@ class Figures:
     peak_rss_mb: float | None = None
     duration_s: float | None = None
     # Beyond the named ones.
+    history_days: int | None = None
     first_score_s: float | None = None
     minutes_scored: int | None = None
     minutes_failed: int | None = None

@@ -10,6 +10,7 @@ import pytest
 from stack.verdict import Figures, shortfalls
 
 GOOD = Figures(
+    history_days=45,
     values_offered=1000, values_landed=1000, values_lost=0, duplicates=0, tag_to_row_ms_p50=200.0,
     tag_to_row_ms_p99=600.0, minute_run_s_p50=6.0, control_recommendations=0, injected_equipment="PUMP-001",
     injected_fault="bearing_wear", recommended_equipment="PUMP-001", recommended_action="schedule_maintenance",
