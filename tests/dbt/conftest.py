@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -12,9 +12,6 @@ import pytest
 
 from warehouse.settings import Settings
 from warehouse.transform import PROJECT, TransformResult, build
-
-START = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
-Transform = Callable[..., TransformResult]
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +21,7 @@ def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def transform(warehouse: Settings, parsed: Path) -> Transform:
+def transform(warehouse: Settings, parsed: Path) -> Callable[..., TransformResult]:
     """`transform(moment, select=None, full_refresh=False)`: a dbt run that has to succeed."""
     assert PROJECT.is_dir()
     kept = parsed / "partial_parse.msgpack"

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import math
 import random
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-from conftest import START, Transform  # type: ignore[import-not-found]
 
 from warehouse import feature_contract
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
-from warehouse.transform import PROJECT, build, invoke
+from warehouse.transform import PROJECT, TransformResult, build, invoke
 
+START = datetime(2026, 3, 2, 0, 0, tzinfo=UTC)
+Transform = Callable[..., TransformResult]
 Reading = tuple[int, datetime, float | None, str | None, int, int]
 INSERT = (
     "INSERT INTO raw.sensor_events (tag_id, source_ts, value, value_text, status, digest, origin, available_at)"
