@@ -31,8 +31,7 @@ class Prepared:
 
     def part(self, index: slice | NDArray[Any]) -> Prepared:
         """Some of the rows."""
-        rows = self.readings
-        return Prepared(Readings(rows.rows[index], rows.texts, rows.received_us, rows.connected_us), self.digest[index])
+        return Prepared(self.readings.part(index), self.digest[index])
 
 
 def prepare(readings: Readings) -> Prepared:

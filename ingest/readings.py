@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,14 @@ ROW: Final = np.dtype(
 )
 Rows = NDArray[np.void]
 
-_HEAD: Final = struct.Struct("<BqqIII")
-_VERSION: Final = 1
+# Where readings come from, as `raw.origin` names it; the place in this list is the code in the spool.
+LIVE, HISTORY, BACKFILL = "live", "history", "backfill"
+_ORIGINS: Final = (LIVE, HISTORY, BACKFILL)
+
+# Version, origin, received, connected, and the counts of rows, texts and bytes of lengths; version 1 knew no origin.
+_HEAD: Final = struct.Struct("<BBqqIII")
+_HEAD_1: Final = struct.Struct("<BqqIII")
+_VERSION: Final = 2
 
 
 def to_us(moment: datetime) -> int:
@@ -49,15 +55,21 @@ def to_datetime(us: int) -> datetime:
 
 @dataclass(frozen=True)
 class Readings:
-    """A batch of rows (dtype ROW) with their texts, when they were received, and when their connection began."""
+    """A batch of rows (dtype ROW) with their texts, when they were received, when their connection began, and their
+    origin: `live` from a subscription, `history` from a server's past, `backfill` from files."""
 
     rows: Rows
     texts: list[str] = field(default_factory=list)
     received_us: int = 0
     connected_us: int = 0
+    origin: str = LIVE
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def part(self, index: slice | NDArray[Any]) -> Readings:
+        """Some of the rows, with all that is said of the batch."""
+        return replace(self, rows=self.rows[index])
 
     def text(self, row: np.void) -> str | None:
         """The text of a row: its value, or the reason of a rejected one."""
@@ -74,9 +86,11 @@ def empty_rows(count: int) -> Rows:
 
 
 def concatenate(batches: Sequence[Readings]) -> Readings:
-    """One batch of several; the times are those of the last."""
+    """One batch of several of one origin; the times are those of the last."""
     if len(batches) == 1:
         return batches[0]
+    if any(batch.origin != batches[0].origin for batch in batches):
+        raise ValueError("batches of different origins don't make one batch")
     rows = np.concatenate([batch.rows for batch in batches])
     texts: list[str] = []
     start = 0
@@ -86,28 +100,30 @@ def concatenate(batches: Sequence[Readings]) -> Readings:
             part["text"][part["text"] >= 0] += len(texts)
             texts.extend(batch.texts)
         start += len(batch)
-    return Readings(rows, texts, batches[-1].received_us, batches[-1].connected_us)
+    return replace(batches[-1], rows=rows, texts=texts)
 
 
 def to_bytes(readings: Readings) -> bytes:
     """The batch as it lies in the spool."""
     texts = [text.encode("utf-8", "surrogatepass") for text in readings.texts]
     lengths = np.array([len(text) for text in texts], "<u4").tobytes()
+    origin = _ORIGINS.index(readings.origin)
     head = _HEAD.pack(
-        _VERSION, readings.received_us, readings.connected_us, len(readings.rows), len(texts), len(lengths)
+        _VERSION, origin, readings.received_us, readings.connected_us, len(readings.rows), len(texts), len(lengths)
     )
     return b"".join([head, readings.rows.tobytes(), lengths, *texts])
 
 
 def from_bytes(payload: bytes) -> Readings:
     """The inverse of `to_bytes`; raises ValueError for what it didn't write."""
-    if len(payload) < _HEAD.size:
+    head = _HEAD_1 if payload[:1] == b"\x01" else _HEAD
+    if len(payload) < head.size:
         raise ValueError("too short for a batch")
-    version, received, connected, count, n_texts, n_lengths = _HEAD.unpack_from(payload)
-    if version != _VERSION or n_lengths != 4 * n_texts:
+    version, *origin, received, connected, count, n_texts, n_lengths = head.unpack_from(payload)
+    if version not in (1, _VERSION) or n_lengths != 4 * n_texts or any(code >= len(_ORIGINS) for code in origin):
         raise ValueError(f"not a batch of version {_VERSION}")
-    at = _HEAD.size + count * ROW.itemsize
-    rows = np.frombuffer(payload, ROW, count, _HEAD.size).copy()
+    at = head.size + count * ROW.itemsize
+    rows = np.frombuffer(payload, ROW, count, head.size).copy()
     lengths = np.frombuffer(payload, "<u4", n_texts, at)
     at += n_lengths
     texts = []
@@ -116,7 +132,7 @@ def from_bytes(payload: bytes) -> Readings:
         at += length
     if at != len(payload):
         raise ValueError("length doesn't fit the head")
-    return Readings(rows, texts, received, connected)
+    return Readings(rows, texts, received, connected, _ORIGINS[origin[0]] if origin else LIVE)
 
 
 def safe_text(text: str) -> str:

@@ -19,7 +19,7 @@ from ingest.gaps import Gaps
 from ingest.landing import Prepared, Rejected
 from ingest.limits import Alarms, Watched
 from ingest.plant import Plant
-from ingest.readings import REJECTED, TEXT, Readings, concatenate, to_us
+from ingest.readings import LIVE, REJECTED, TEXT, Readings, concatenate, to_us
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -134,10 +134,16 @@ class Writer:
     def land(self, batches: Sequence[Readings], moment: datetime) -> Landed:
         """Land batches that were received up to `moment`. Rows that can't be used are rejected one by one."""
         age_us = ALARM_AGE // timedelta(microseconds=1)
-        late = [batch for batch in batches if to_us(moment) - batch.received_us >= age_us]
-        timely = [batch for batch in batches if to_us(moment) - batch.received_us < age_us]
-        # What a spool held back lands like the rest, in silence.
-        landed = [self._land_sifted(part, moment, alarms) for part, alarms in ((late, False), (timely, True)) if part]
+        live = [batch for batch in batches if batch.origin == LIVE]
+        past = [batch for batch in batches if batch.origin != LIVE]
+        late = [batch for batch in live if to_us(moment) - batch.received_us >= age_us]
+        timely = [batch for batch in live if to_us(moment) - batch.received_us < age_us]
+        # What a spool held back, and what a server kept for us, lands like the rest, in silence.
+        landed = [
+            self._land_sifted(part, moment, alarms)
+            for part, alarms in ((past, False), (late, False), (timely, True))
+            if part
+        ]
         return landed[0] if len(landed) == 1 else _sum(landed)
 
     def _land_sifted(self, batches: Sequence[Readings], moment: datetime, alarms: bool) -> Landed:
@@ -157,7 +163,7 @@ class Writer:
         newest = batch.received_us + self._options.future_tolerance_s * 1_000_000
         for place in np.flatnonzero(rows["source_ts"] > newest).tolist():
             reasons[place] = f"source timestamp more than {self._options.future_tolerance_s} s ahead of the clock"
-        for place in np.flatnonzero(rows["source_ts"] < oldest).tolist():
+        for place in np.flatnonzero(rows["source_ts"] < oldest).tolist() if batch.origin == LIVE else ():
             reasons[place] = f"source timestamp older than {self._options.oldest_value_days} days"
         texts_for_numbers = (rows["kind"] == TEXT) & np.isin(rows["tag_id"], self._numeric)
         for place in np.flatnonzero(texts_for_numbers).tolist():
@@ -171,7 +177,7 @@ class Writer:
         kept = np.ones(len(rows), bool)
         kept[list(reasons)] = False
         bad = [landing.rejection(batch, rows[place], reason) for place, reason in sorted(reasons.items())]
-        return Readings(rows[kept], batch.texts, batch.received_us, batch.connected_us), bad
+        return batch.part(kept), bad
 
     def _land(
         self,
@@ -227,7 +233,7 @@ class Writer:
                     landing.upsert_latest(connection, prepared)
                     transitions = self._alarms.evaluate(connection, prepared) if alarms else 0
                 if rejected:
-                    landing.reject(connection, self._server, self._nodes, rejected, "live")
+                    landing.reject(connection, self._server, self._nodes, rejected, prepared.readings.origin)
         except BaseException:
             self._alarms.forget()
             self._gaps.forget()
@@ -239,7 +245,9 @@ class Writer:
         for tag_id, source_us in zip(rows["tag_id"][last].tolist(), rows["source_ts"][last].tolist(), strict=True):
             self._latest[tag_id] = max(source_us, self._latest.get(tag_id, source_us))
         # Values from before the connection say how long the tag has not changed, not how slow we are.
-        current = rows["source_ts"][rows["source_ts"] > prepared.readings.connected_us]
+        current = rows["source_ts"][
+            (rows["source_ts"] > prepared.readings.connected_us) & (prepared.readings.origin == LIVE)
+        ]
         return Landed(new, len(rejected), transitions, overflows, current)
 
     def _insert(self, connection: psycopg.Connection, prepared: Prepared, moment_us: int, direct: bool) -> int:
@@ -252,7 +260,7 @@ class Writer:
         for mask, insert in ((beyond, landing.insert_new), (~beyond, landing.insert_missing)):
             if mask.any():
                 part = prepared if mask.all() else prepared.part(mask)
-                new += insert(connection, part, "live", np.full(len(part), moment_us, np.int64))
+                new += insert(connection, part, part.readings.origin, np.full(len(part), moment_us, np.int64))
         return new
 
     def record_metrics(self, metrics: dict[str, float]) -> None:

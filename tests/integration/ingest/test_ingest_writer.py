@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from ingest.plant import Plant
-from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
+from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
 from ingest.tags import sync_plant
 from ingest.writer import ServerTakenError, Writer
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
@@ -29,7 +29,7 @@ class Landing:
         self.tags = {node[-1]: tag_id for (_, node), tag_id in ids.items()}
         self.writer = Writer(settings, "main", described, ids)
 
-    def batch(self, *values: Value, received: datetime = T0) -> Readings:
+    def batch(self, *values: Value, received: datetime = T0, origin: str = "live") -> Readings:
         """Values as (tag, seconds after T0, value[, status])."""
         rows, texts = empty_rows(len(values)), []
         for row, (tag, second, value, *status) in zip(rows, values, strict=True):
@@ -42,7 +42,7 @@ class Landing:
                 texts.append(value)
             elif value is not None:
                 row["kind"], row["value"] = NUMBER, value
-        return Readings(rows, texts, to_us(received), to_us(T0))
+        return Readings(rows, texts, to_us(received), to_us(T0), origin)
 
     def land(self, *values: Value, moment: datetime = T0) -> int:
         return self.writer.land([self.batch(*values)], moment).rows
@@ -230,3 +230,16 @@ def test_a_worker_that_was_away_leaves_a_gap(landing: Landing, warehouse: Settin
     again.land(("T", 20, 2.0))
     assert gaps(admin) == [("outage", False, 1.0, 20.0)]
     again.writer.close()
+
+
+def test_history_lands_beside_what_is_live_and_in_silence(landing: Landing, admin: psycopg.Connection) -> None:
+    """The server's past of a gap: known when it lands, no alarm, no lag, and older than any live value may be."""
+    moment = T0 + timedelta(seconds=2)
+    years = timedelta(days=800)
+    past = landing.batch(("T", 0.5, 200.0), ("T", -years.total_seconds(), 20.0), ("N", 0, 1.0), origin=HISTORY)
+    landed = landing.writer.land([past, landing.batch(("T", 1, 20.0))], moment)
+    assert (landed.rows, landed.rejected, landed.transitions, len(landed.current_us)) == (3, 1, 0, 1)
+    assert events(admin, "origin::text") == ["history", "history", "live"]
+    assert set(events(admin, "available_at")) == {moment}
+    assert admin.execute("SELECT origin::text FROM raw.rejected_events").fetchall() == [("history",)]
+    assert admin.execute("SELECT count(*) FROM serving.critical_alerts").fetchall() == [(0,)]

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.readings import (
+    HISTORY,
+    LIVE,
     NULL,
     NUMBER,
     TEXT,
@@ -27,7 +29,7 @@ values = st.none() | st.floats() | texts
 cells = st.lists(st.tuples(st.integers(1, 2**31 - 1), st.integers(0, 2**32 - 1), values), max_size=20)
 
 
-def batch(cells_: list[tuple[int, int, float | str | None]]) -> Readings:
+def batch(cells_: list[tuple[int, int, float | str | None]], origin: str = LIVE) -> Readings:
     rows, found = empty_rows(len(cells_)), []
     for row, (tag_id, status, value) in zip(rows, cells_, strict=True):
         row["tag_id"], row["status"] = tag_id, status
@@ -36,16 +38,31 @@ def batch(cells_: list[tuple[int, int, float | str | None]]) -> Readings:
             found.append(value)
         elif value is not None:
             row["kind"], row["value"] = NUMBER, value
-    return Readings(rows, found, 5, -7)
+    return Readings(rows, found, 5, -7, origin)
 
 
-@given(cells)
-def test_the_spool_gives_back_what_it_got(given_cells: list[tuple[int, int, float | str | None]]) -> None:
-    before = batch(given_cells)
+@given(cells, st.sampled_from(["live", "history", "backfill"]))
+def test_the_spool_gives_back_what_it_got(given_cells: list[tuple[int, int, float | str | None]], origin: str) -> None:
+    before = batch(given_cells, origin)
     after = from_bytes(to_bytes(before))
     assert after.rows.tobytes() == before.rows.tobytes()
     assert after.texts == before.texts
-    assert (after.received_us, after.connected_us) == (5, -7)
+    assert (after.received_us, after.connected_us, after.origin) == (5, -7, origin)
+
+
+def test_what_an_older_collector_spooled_is_live() -> None:
+    rows = batch([(1, 0, "a"), (2, 0, 1.5)]).rows
+    payload = struct.pack("<BqqIII", 1, 5, -7, 2, 1, 4) + rows.tobytes() + struct.pack("<I", 1) + b"a"
+    after = from_bytes(payload)
+    assert after.rows.tobytes() == rows.tobytes()
+    assert (after.texts, after.received_us, after.connected_us, after.origin) == (["a"], 5, -7, LIVE)
+
+
+def test_origins_are_not_mixed() -> None:
+    one, two = batch([(1, 0, 1.0)], HISTORY), batch([(1, 0, 2.0)])
+    assert concatenate([one, one]).origin == one.part(slice(0, 0)).origin == HISTORY
+    with pytest.raises(ValueError, match="origins"):
+        concatenate([one, two])
 
 
 @given(cells, cells)
@@ -56,7 +73,10 @@ def test_joined_batches_keep_their_texts(
     assert [joined.text(row) for row in joined.rows] == [v if isinstance(v, str) else None for _, _, v in [*one, *two]]
 
 
-@pytest.mark.parametrize("payload", [b"", b"\x00" * 40, b"\x07" + b"\x00" * 28, to_bytes(batch([(1, 0, "a")]))[:-1]])
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"\x00" * 40, b"\x07" + b"\x00" * 28, b"\x02\x09" + b"\x00" * 28, to_bytes(batch([(1, 0, "a")]))[:-1]],
+)
 def test_what_is_no_batch_is_refused(payload: bytes) -> None:
     with pytest.raises(ValueError):
         from_bytes(payload)
