@@ -15,10 +15,11 @@ from rich.table import Table
 
 from ingest.decoding import convert
 from ingest.errors import IngestError
+from ingest.items import server_limit
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.plant import Plant, Tag
 from ingest.readings import NULL, REJECTED, TEXT
-from ingest.session import REQUEST_TIMEOUT_S, client_of, close, describe, server_limit
+from ingest.session import REQUEST_TIMEOUT_S, client_of, close, describe
 
 _SKEW_S = 5.0
 

@@ -14,9 +14,10 @@ import numpy as np
 import psycopg
 import structlog
 
+from ingest.items import Subscribed
 from ingest.plant import Plant
 from ingest.readings import Readings, from_bytes, to_bytes, to_us
-from ingest.session import Session, Subscribed
+from ingest.session import Session
 from ingest.spool import Position, Spool, SpoolFullError
 from ingest.writer import Landed, ServerTakenError, Writer
 from warehouse.settings import Settings

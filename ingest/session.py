@@ -9,7 +9,6 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -18,36 +17,19 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from ingest import decoding
-from ingest.decoding import HEARTBEAT, Publication
-from ingest.nodes import NamespaceMissingError, resolve
+from ingest.decoding import Publication
+from ingest.items import Items, Subscribed
 from ingest.plant import Server
 from ingest.readings import Readings
 
-# S7-1200 and its like take 50 times as long for more, whatever limit they state.
-ITEMS_A_CALL: Final = 200
 _PUBLISHES_IN_FLIGHT: Final = 3
 REQUEST_TIMEOUT_S: Final = 8.0
-_RETRY_MISSING_S: Final = 15.0
 _LONGEST_BACKOFF_S: Final = 30.0
-_QUEUED_S: Final = 10.0
-_BAD_NODE_ID_UNKNOWN: Final = 0x8034_0000
-# Monitored item filter invalid, filter unsupported, filter not allowed.
-_NO_FILTER: Final = (0x8043_0000, 0x8044_0000, 0x8045_0000)
 _MOST_REPUBLISHED: Final = 1000
 
 
 class SessionLostError(Exception):
     """The connection is of no use any more; the message says why."""
-
-
-@dataclass(frozen=True)
-class Subscribed:
-    """A tag as a session needs it."""
-
-    tag_id: int
-    node: str
-    sampling_interval_ms: int
-    queue_size: int | None
 
 
 class Sink(Protocol):
@@ -58,12 +40,6 @@ class Sink(Protocol):
 
     def lost(self, cause: str, detail: str, heard: datetime) -> None:
         """Values may be missing from `heard` on, for every tag, until its next one."""
-
-
-def queue_size(tag: Subscribed, publishing_interval_ms: float) -> int:
-    """Enough for ten seconds without a Publish, and never the 1 that loses values without an overflow bit."""
-    longest = max(_QUEUED_S * 1000, 5 * publishing_interval_ms)
-    return tag.queue_size or min(10_000, max(20, math.ceil(longest / max(tag.sampling_interval_ms, 10))))
 
 
 def client_of(server: Server) -> Client:
@@ -86,15 +62,6 @@ async def close(client: Client) -> None:
         client.uaclient.protocol.transport.abort()
 
 
-async def server_limit(client: Client, node: int) -> int:
-    """An operation limit of the server, at most ITEMS_A_CALL; servers that state none are asked for that many."""
-    try:
-        value = await client.get_node(ua.NodeId(node)).read_value()
-    except ua.UaError:
-        return ITEMS_A_CALL
-    return min(int(value), ITEMS_A_CALL) if value else ITEMS_A_CALL
-
-
 class Session:
     """Keeps one server subscribed until `stop` is set."""
 
@@ -104,20 +71,15 @@ class Session:
         self.reconnects = 0
         self.clock_skew_s: float | None = None
         self._server = server
-        self._tags = {tag.tag_id: tag for tag in tags}
+        self._items = Items(name, tags)
         self._sink = sink
         self._log = structlog.get_logger("ingest").bind(server=name)
-        self._missing: dict[int, str] = {}
-        self._told_missing: set[int] = set()
-        self._items: dict[int, int] = {}
         self._acks: list[ua.SubscriptionAcknowledgement] = []
         self._sequence: int | None = None
         self._subscription = 0
-        self._namespaces: list[str] = []
         self._connected = datetime.now(UTC)
         self._heard = time.monotonic()
         self._heard_at: datetime | None = None
-        self._beating = False
         self._holding = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -153,18 +115,16 @@ class Session:
             await asyncio.wait_for(client.connect(auto_reconnect=False), 3 * REQUEST_TIMEOUT_S)
             session = client.uaclient.session
             self._connected = datetime.now(UTC)
-            self._acks, self._sequence, self._missing, self._items = [], None, {}, {}
-            self._beating = False
-            self._namespaces = list(await client.get_namespace_array())
+            self._acks, self._sequence = [], None
             await self._subscribe(client, session)
             self._heard = time.monotonic()
             self.connected_tags = max(1, len(self._items))
-            self._log.info("connected", url=self._server.url, tags=len(self._items), missing=len(self._missing))
+            self._log.info("connected", url=self._server.url, tags=len(self._items), missing=len(self._items.missing))
             async with asyncio.TaskGroup() as tasks:
                 for number in range(_PUBLISHES_IN_FLIGHT):
                     tasks.create_task(self._pump(session, first=number == 0))
                 tasks.create_task(self._watch())
-                tasks.create_task(self._retry_missing(client, session))
+                tasks.create_task(self._items.retry_missing())
         finally:
             await close(client)
 
@@ -182,92 +142,7 @@ class Session:
         response = struct_from_binary(ua.CreateSubscriptionResponse, await session._send_request(request))
         response.ResponseHeader.ServiceResult.check()
         self._subscription = response.Parameters.SubscriptionId
-        self._publishing_ms = float(response.Parameters.RevisedPublishingInterval)
-        self._batch = await server_limit(
-            client, ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
-        )
-        beat = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
-        results = await self._monitor(session, [(HEARTBEAT, beat, 1000.0, 2)])
-        self._beating = results[0].StatusCode.is_good()
-        await self._add(session, list(self._tags.values()))
-
-    async def _monitor(self, session: Any, items: Sequence[tuple[int, ua.NodeId, float, int]]) -> list[Any]:
-        """Monitor values by their timestamp: a stuck sensor repeats itself, and only the time says that it was asked.
-
-        A server that knows no such filter is asked again without, item by item.
-        """
-        results = list(await session.create_monitored_items(self._wanted(items, by_time=True)))
-        refused = [n for n, result in enumerate(results) if result.StatusCode.value in _NO_FILTER]
-        if refused:
-            plain = self._wanted([items[n] for n in refused], by_time=False)
-            for n, result in zip(refused, await session.create_monitored_items(plain), strict=True):
-                results[n] = result
-        return results
-
-    def _wanted(
-        self, items: Sequence[tuple[int, ua.NodeId, float, int]], *, by_time: bool
-    ) -> ua.CreateMonitoredItemsParameters:
-        parameters = ua.CreateMonitoredItemsParameters()
-        parameters.SubscriptionId = self._subscription
-        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        for handle, node_id, sampling, queue in items:
-            item = ua.MonitoredItemCreateRequest()
-            item.ItemToMonitor.NodeId = node_id
-            item.ItemToMonitor.AttributeId = ua.AttributeIds.Value
-            item.MonitoringMode = ua.MonitoringMode.Reporting
-            item.RequestedParameters.ClientHandle = handle
-            item.RequestedParameters.SamplingInterval = sampling
-            item.RequestedParameters.QueueSize = queue
-            item.RequestedParameters.DiscardOldest = True
-            if by_time:
-                item.RequestedParameters.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
-            parameters.ItemsToCreate.append(item)
-        return parameters
-
-    async def _add(self, session: Any, tags: Sequence[Subscribed]) -> None:
-        """Monitor what can be resolved now; one bad node stops no other."""
-        resolved: list[tuple[Subscribed, ua.NodeId]] = []
-        for tag in tags:
-            try:
-                resolved.append((tag, resolve(tag.node, self._namespaces)))
-            except (NamespaceMissingError, ValueError) as error:
-                self._missing[tag.tag_id] = str(error)
-        for start in range(0, len(resolved), self._batch):
-            part = resolved[start : start + self._batch]
-            results = await self._monitor(
-                session,
-                [
-                    (tag.tag_id, node_id, float(tag.sampling_interval_ms), queue_size(tag, self._publishing_ms))
-                    for tag, node_id in part
-                ],
-            )
-            for (tag, _), result in zip(part, results, strict=True):
-                if result.StatusCode.is_good():
-                    self._items[tag.tag_id] = result.MonitoredItemId
-                    self._missing.pop(tag.tag_id, None)
-                else:
-                    self._missing[tag.tag_id] = result.StatusCode.name
-        fresh = {tag_id: reason for tag_id, reason in self._missing.items() if tag_id not in self._told_missing}
-        if fresh:
-            some = {self._tags[tag_id].node: reason for tag_id, reason in list(fresh.items())[:5]}
-            self._log.warning("tags_missing", count=len(fresh), some=some, retried_every_s=_RETRY_MISSING_S)
-        if back := self._told_missing - set(self._missing):
-            self._log.info("tags_back", count=len(back))
-        self._told_missing = set(self._missing)
-
-    async def _retry_missing(self, client: Client, session: Any) -> None:
-        while True:
-            await asyncio.sleep(_RETRY_MISSING_S)
-            if not self._missing:
-                continue
-            gone = [self._items.pop(tag_id) for tag_id in list(self._missing) if tag_id in self._items]
-            if gone:
-                parameters = ua.DeleteMonitoredItemsParameters()
-                parameters.SubscriptionId, parameters.MonitoredItemIds = self._subscription, gone
-                await session.delete_monitored_items(parameters)
-            # A namespace may have been added since; a shift within a connection is not allowed to servers.
-            self._namespaces = list(await client.get_namespace_array())
-            await self._add(session, [self._tags[tag_id] for tag_id in list(self._missing)])
+        await self._items.monitor(client, self._subscription, float(response.Parameters.RevisedPublishingInterval))
 
     async def _watch(self) -> None:
         """End the connection when it says it is well and yet brings nothing."""
@@ -309,12 +184,12 @@ class Session:
         missed = self._missed(published)
         if published.server_clock is not None:
             self.clock_skew_s = (published.server_clock - received).total_seconds()
-        if published.has_data or not self._beating:
+        if published.has_data or not self._items.beating:
             self._heard = time.monotonic()
         for sequence in missed:
             await self._republish(session, sequence)
         if len(published.readings):
-            self._note_gone(published.readings)
+            self._items.note_gone(published.readings)
             await self._store(published.readings)
         if published.has_data:
             self._heard_at = received
@@ -351,13 +226,6 @@ class Session:
         finally:
             self._holding -= 1
             self._heard = time.monotonic()
-
-    def _note_gone(self, readings: Readings) -> None:
-        """A deleted node says so once and is silent ever after."""
-        gone = readings.rows["tag_id"][readings.rows["status"] & 0xFFFF_0000 == _BAD_NODE_ID_UNKNOWN]
-        for tag_id in gone.tolist():
-            if tag_id in self._tags:
-                self._missing[tag_id] = "BadNodeIdUnknown"
 
 
 def _acknowledgement(subscription: int, sequence: int) -> ua.SubscriptionAcknowledgement:

@@ -10,9 +10,9 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_to_binary
 
 from ingest.decoding import HEARTBEAT, convert, decode
+from ingest.items import Subscribed, queue_size
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, to_us
-from ingest.session import Subscribed, queue_size
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
