@@ -15,8 +15,8 @@ from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, safe_text
 COLUMNS: Final = (
     "tag_id", "source_ts", "server_ts", "value", "value_text", "status", "digest", "origin", "available_at",
 )  # fmt: skip
-_HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
-_TRAILER: Final = struct.pack(">h", -1)
+HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
+TRAILER: Final = struct.pack(">h", -1)
 _BLOCK: Final = 65_536
 
 
@@ -32,12 +32,12 @@ def copy(
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, columns)
     with connection.cursor() as cursor, cursor.copy(statement) as stream:
-        stream.write(_HEADER)
+        stream.write(HEADER)
         for start in range(0, len(readings), _BLOCK):
             part = slice(start, start + _BLOCK)
             block = Readings(readings.rows[part], readings.texts)
             stream.write(encode(block, digest[part], origin, available_at[part]))
-        stream.write(_TRAILER)
+        stream.write(TRAILER)
 
 
 def encode(readings: Readings, digest: NDArray[np.int64], origin: str, available_at: NDArray[np.int64]) -> bytes:
