@@ -120,6 +120,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "MILLWRIGHT_AIRFLOW_PORT": str(settings.airflow_port),
         "MILLWRIGHT_MLFLOW_PORT": str(settings.mlflow_port),
         "MILLWRIGHT_OPCUA_PORT": str(settings.opcua_port),
+        "MILLWRIGHT_METRICS_PORT": str(settings.metrics_port),
         # Nothing here talks to anything but this machine, whatever proxy the shell has set.
         "no_proxy": "127.0.0.1,localhost",
         "NO_PROXY": "127.0.0.1,localhost",

@@ -28,6 +28,8 @@ DEFAULT_OPCUA_PORT = 4840
 def require_ports(settings: Settings, demo: bool) -> None:
     """Raise for the first port that is taken, with its number and the setting that changes it."""
     ports = {"MILLWRIGHT_AIRFLOW_PORT": settings.airflow_port, "MILLWRIGHT_MLFLOW_PORT": settings.mlflow_port}
+    if settings.metrics_port:
+        ports["MILLWRIGHT_METRICS_PORT"] = settings.metrics_port
     if settings.embedded:
         ports["MILLWRIGHT_POSTGRES_PORT"] = settings.postgres_port
     if demo:

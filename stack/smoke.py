@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -310,11 +310,11 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 
 def _free_ports(how_many: int) -> list[int]:
-    with socket.socket() as a, socket.socket() as b, socket.socket() as c, socket.socket() as d:
-        probes = [a, b, c, d][:how_many]
-        for probe in probes:
+    with ExitStack() as probes:
+        held = [probes.enter_context(socket.socket()) for _ in range(how_many)]
+        for probe in held:
             probe.bind(("127.0.0.1", 0))
-        return [int(probe.getsockname()[1]) for probe in probes]
+        return [int(probe.getsockname()[1]) for probe in held]
 
 
 def smoke_plant(port: int) -> dict[str, Any]:
@@ -339,12 +339,13 @@ def smoke(history_days: int, control_minutes: float, console: Console) -> int:
     """Run it in a temporary folder; prints one JSON object as its last line and keeps it in `var/smoke.json`."""
     folder = Path(tempfile.mkdtemp(prefix="millwright-smoke-"))
     folder.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
-    postgres, airflow, mlflow, opcua = _free_ports(4)
+    postgres, airflow, mlflow, opcua, metrics = _free_ports(5)
     plant = folder / "plant.yml"
     plant.write_text(yaml.safe_dump(smoke_plant(opcua), sort_keys=False, allow_unicode=True), encoding="utf-8")
     settings = Settings(
         var=folder / "var", plant=plant, bind="127.0.0.1",
         postgres_port=postgres, airflow_port=airflow, mlflow_port=mlflow, opcua_port=opcua,
+        metrics_port=metrics,
     )  # fmt: skip
     run = Smoke(settings, console, history_days, control_minutes)
     problems: list[tuple[str, str]] = []

@@ -72,6 +72,8 @@ def addresses(settings: Settings, demo: bool) -> Table:
     airflow = f"http://127.0.0.1:{settings.airflow_port}"
     table.add_row("Airflow", airflow, f"user {ADMIN}, password {airflow_secrets(settings)['admin_password']}")
     table.add_row("MLflow", f"http://127.0.0.1:{settings.mlflow_port}", "no password")
+    if settings.metrics_port:
+        table.add_row("Collector", f"http://127.0.0.1:{settings.metrics_port}/metrics", "Prometheus; /healthz, /readyz")
     where = f"{settings.host}:{settings.port}/{settings.pgdatabase}"
     for role, what in ((Role.BI, "read marts"), (Role.OPERATOR, "HMI")):
         table.add_row(

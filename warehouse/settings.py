@@ -7,6 +7,7 @@ Every field is read from the environment. `MILLWRIGHT_VAR=/data python -m ingest
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +32,13 @@ class Settings(BaseSettings):
     airflow_port: int = Field(8080, description="port of the Airflow UI and API")
     mlflow_port: int = Field(5000, description="port of the MLflow UI and registry")
     opcua_port: int = Field(4840, description="port of the demo plant's OPC UA server")
+    metrics_port: int = Field(
+        9464, ge=0, le=65_535, description="port of a collector's /metrics, /healthz and /readyz; 0 takes any free one"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="how a collector writes its log: text or json")
+    spool_gb: float = Field(
+        20.0, gt=0, description="most disk (GB) that a server's readings take while they can't land; per server"
+    )
 
     raw_retention_days: int = Field(30, ge=1, description="days that raw readings are kept once they are rolled up")
     partitions_ahead_days: int = Field(7, ge=1, description="day partitions of raw readings that are made ahead")

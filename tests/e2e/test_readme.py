@@ -63,7 +63,9 @@ class Newcomer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.var = folder / "var"
-        ports = {f"MILLWRIGHT_{name}_PORT": free_port() for name in ("POSTGRES", "AIRFLOW", "MLFLOW", "OPCUA")}
+        ports = {
+            f"MILLWRIGHT_{name}_PORT": free_port() for name in ("POSTGRES", "AIRFLOW", "MLFLOW", "OPCUA", "METRICS")
+        }
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith(("PG", "AIRFLOW"))}
         self.environment |= {key: str(port) for key, port in ports.items()}
         self.environment |= {"MILLWRIGHT_VAR": str(self.var), "MILLWRIGHT_HISTORY_DAYS": "5"}

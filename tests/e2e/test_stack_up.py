@@ -33,13 +33,13 @@ def settings(tmp_path: Path) -> Settings:
     plant.write_text(yaml.safe_dump(smoke_plant(port), allow_unicode=True), encoding="utf-8")
     return Settings(
         var=tmp_path / "var", plant=plant, postgres_port=free_port(), airflow_port=free_port(),
-        mlflow_port=free_port(), opcua_port=port,
+        mlflow_port=free_port(), opcua_port=port, metrics_port=free_port(),
     )  # fmt: skip
 
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
-    fields = ("var", "plant", "postgres_port", "airflow_port", "mlflow_port", "opcua_port")
+    fields = ("var", "plant", "postgres_port", "airflow_port", "mlflow_port", "opcua_port", "metrics_port")
     return {**os.environ, **{f"MILLWRIGHT_{name.upper()}": str(getattr(settings, name)) for name in fields}}
 
 

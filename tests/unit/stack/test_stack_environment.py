@@ -20,7 +20,7 @@ from warehouse.settings import Settings
 def settings(tmp_path: Path) -> Settings:
     return Settings(
         var=tmp_path / "var", postgres_port=free_port(), airflow_port=free_port(), mlflow_port=free_port(),
-        opcua_port=free_port(),
+        opcua_port=free_port(), metrics_port=free_port(),
     )  # fmt: skip
 
 
