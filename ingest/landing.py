@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -107,44 +107,3 @@ def upsert_latest(connection: psycopg.Connection, prepared: Prepared) -> None:
             newest["status"].tolist(),
         ),
     )
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A reading that can't be used, as it goes to `raw.rejected_events`."""
-
-    reason: str
-    tag_id: int | None = None
-    source_us: int = NO_TIME
-    payload: str | None = None
-    status: int | None = None
-
-
-def reject(
-    connection: psycopg.Connection, server: str, nodes: dict[int, str], rejected: Sequence[Rejected], origin: str
-) -> None:
-    """Rows for `raw.rejected_events`; a time beyond what Postgres can hold stays in the payload."""
-    connection.cursor().executemany(
-        "INSERT INTO raw.rejected_events (tag_id, server, node_id, source_ts, payload, status, reason, origin)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [
-            (
-                r.tag_id,
-                server,
-                nodes.get(r.tag_id) if r.tag_id is not None else None,
-                None if r.source_us == NO_TIME else to_datetime(r.source_us),
-                safe_text(r.payload) if r.payload is not None else None,
-                r.status,
-                r.reason,
-                origin,
-            )
-            for r in rejected
-        ],
-    )
-
-
-def rejection(readings: Readings, row: NDArray[np.void] | np.void, reason: str) -> Rejected:
-    """Why a row of `readings` can't be used, with what it said."""
-    text = readings.text(row)  # type: ignore[arg-type]
-    payload = text if text is not None else repr(float(row["value"])) if row["kind"] == NUMBER else None
-    return Rejected(reason, int(row["tag_id"]), int(row["source_ts"]), payload, int(row["status"]))

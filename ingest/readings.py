@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 UNIX_OFFSET_US: Final = 946_684_800_000_000
 NO_TIME: Final = np.iinfo(np.int64).min
+# What a datetime can hold; servers send times beyond it.
+OLDEST_US: Final = (datetime(1, 1, 2, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+NEWEST_US: Final = (datetime(9999, 12, 31, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
 
 # kind of a row: what its value is.
 NULL, NUMBER, TEXT, REJECTED = 0, 1, 2, 3

@@ -16,10 +16,11 @@ from ingest import landing
 from ingest.decoding import SEPARATOR
 from ingest.errors import IngestError
 from ingest.gaps import Gaps
-from ingest.landing import Prepared, Rejected
+from ingest.landing import Prepared
 from ingest.limits import Alarms, Watched
 from ingest.plant import Plant
-from ingest.readings import LIVE, REJECTED, TEXT, Readings, concatenate, to_us
+from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
+from ingest.rejected import Rejected, reject, rejection
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -55,12 +56,12 @@ class Writer:
         self._server = server
         self._options = plant.servers[server]
         tags = [
-            (tag_ids[server, tag.node], equipment_id, tag)
+            (tag_ids[server, tag.address], equipment_id, tag)
             for equipment_id, equipment in plant.equipment.items()
             if equipment.server == server
             for tag in equipment.tags
         ]
-        self._nodes = {tag_id: tag.node for tag_id, _, tag in tags}
+        self._nodes = {tag_id: tag.address for tag_id, _, tag in tags}
         self._tag_ids = np.array(sorted(self._nodes), np.int32)
         self._numeric = np.array(
             sorted(tag_id for tag_id, _, tag in tags if tag.data_type in ("double", "integer", "boolean")), np.int32
@@ -157,6 +158,8 @@ class Writer:
 
     def _sift(self, batch: Readings) -> tuple[Readings, list[Rejected]]:
         rows = batch.rows
+        # A server's clock may say what no calendar holds; the reading is as good without that.
+        rows["server_ts"][(rows["server_ts"] < OLDEST_US) | (rows["server_ts"] > NEWEST_US)] = NO_TIME
         day = 86_400_000_000
         reasons: dict[int, str] = {}
         oldest = batch.received_us - self._options.oldest_value_days * day
@@ -176,7 +179,7 @@ class Writer:
             return batch, []
         kept = np.ones(len(rows), bool)
         kept[list(reasons)] = False
-        bad = [landing.rejection(batch, rows[place], reason) for place, reason in sorted(reasons.items())]
+        bad = [rejection(batch, rows[place], reason) for place, reason in sorted(reasons.items())]
         return batch.part(kept), bad
 
     def _land(
@@ -213,7 +216,7 @@ class Writer:
     ) -> Landed:
         readings = prepared.readings
         reason = f"refused by Postgres: {error.diag.message_primary or error}"
-        poison = landing.rejection(readings, readings.rows[0], reason)
+        poison = rejection(readings, readings.rows[0], reason)
         return self._transact(prepared.part(slice(0, 0)), [*rejected, poison], moment, False, True)
 
     def _transact(
@@ -233,7 +236,7 @@ class Writer:
                     landing.upsert_latest(connection, prepared)
                     transitions = self._alarms.evaluate(connection, prepared) if alarms else 0
                 if rejected:
-                    landing.reject(connection, self._server, self._nodes, rejected, prepared.readings.origin)
+                    reject(connection, self._server, self._nodes, rejected, prepared.readings.origin)
         except BaseException:
             self._alarms.forget()
             self._gaps.forget()
