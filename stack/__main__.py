@@ -61,7 +61,7 @@ def prepare_command(demo: Demo = False, plant: PlantFile = None, history_days: H
 
 @app.command("smoke")
 def smoke_command(
-    history_days: HistoryDays = 45,
+    history_days: HistoryDays = 90,
     control_minutes: Annotated[float, typer.Option(min=1, help="length of the stretch without a fault")] = 2,
 ) -> None:
     """Prove that it works: the real stack in a temporary folder, a fault, a recommendation, an answer, a retraining."""
