@@ -66,13 +66,16 @@ def check_command(plant: PlantOption = None) -> None:
     """Connect to every server of the plant file, read every tag once and print a table."""
     import asyncio
 
+    from rich.console import Console
+
     from ingest.check import check, table
     from ingest.plant import load_plant
+    from ingest.security import Pki
 
-    findings = asyncio.run(check(load_plant(plant or Settings().plant)))
-    table(findings)
-    if any(finding.outcome != "ok" for finding in findings):
-        raise typer.Exit(1)
+    settings = Settings()
+    report = asyncio.run(check(load_plant(plant or settings.plant), Pki(settings.var / "pki")))
+    table(report, Console())
+    raise typer.Exit(report.exit_code)
 
 
 @app.command("run")

@@ -5,23 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from asyncua import Client, ua
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from ingest.decoding import convert
-from ingest.errors import IngestError
+from ingest.client import connection, describe
+from ingest.errors import ConnectError
 from ingest.items import server_limit
 from ingest.nodes import NamespaceMissingError, resolve
-from ingest.plant import Plant, Tag
-from ingest.readings import NULL, REJECTED, TEXT
-from ingest.session import REQUEST_TIMEOUT_S, client_of, close, describe
+from ingest.plant import Plant, Server, Tag
+from ingest.security import Pki
 
-_SKEW_S = 5.0
+_SKEW_S: Final = 5.0
+_MISSING: Final = ("BadNodeIdUnknown", "BadNodeIdInvalid")
+_NO_ACCESS: Final = ("BadUserAccessDenied", "BadNotReadable", "BadIdentityTokenRejected", "BadSecurityModeInsufficient")
+_INTEGERS: Final = frozenset({"SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"})
+_FITTING: Final = {
+    "double": _INTEGERS | {"Float", "Double"},
+    "integer": _INTEGERS,
+    "boolean": frozenset({"Boolean"}),
+    "string": frozenset({"String", "LocalizedText"}),
+    "datetime": frozenset({"DateTime"}),
+}
 
 
 @dataclass(frozen=True)
@@ -36,31 +46,56 @@ class Finding:
     detail: str = ""
 
 
-async def check(plant: Plant) -> list[Finding]:
-    """Connect to every server, resolve and read every tag.
+@dataclass
+class Report:
+    """What a look at all servers has shown."""
 
-    Raises IngestError, one line, for a server that can't be reached.
-    """
+    findings: list[Finding] = field(default_factory=list)
+    unreachable: dict[str, str] = field(default_factory=dict)
+    """server → why, and what to do, in a line; its tags have no finding"""
+    skew_s: dict[str, float] = field(default_factory=dict)
+    """server → seconds that its clock is ahead of this machine's"""
+
+    @property
+    def exit_code(self) -> int:
+        """0 all is well, 1 a tag or a clock is not, 2 a server can't be connected to."""
+        if self.unreachable:
+            return 2
+        wrong = any(finding.outcome != "ok" for finding in self.findings)
+        return 1 if wrong or any(abs(skew) > _SKEW_S for skew in self.skew_s.values()) else 0
+
+
+async def check(plant: Plant, pki: Pki) -> Report:
+    """Connect to every server, resolve and read every tag; a server that can't be reached stops no other."""
     logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
-    findings: list[Finding] = []
-    for name, server in plant.servers.items():
-        client = client_of(server)
-        try:
-            try:
-                await asyncio.wait_for(client.connect(auto_reconnect=False), REQUEST_TIMEOUT_S)
-            except (OSError, TimeoutError, ua.UaError, AssertionError) as error:
-                raise IngestError(
-                    f"server {name!r} ({server.url}) can't be reached: {describe(error)};"
-                    " check the address, that the server runs, and the firewall between"
-                ) from error
-            tags = [(i, t) for i, e in plant.equipment.items() if e.server == name for t in e.tags]
-            findings.extend(await _read(client, name, tags))
-        finally:
-            await close(client)
-    return findings
+    report = Report()
+    await asyncio.gather(*(_look(report, name, server, plant, pki) for name, server in plant.servers.items()))
+    order = {name: place for place, name in enumerate(plant.servers)}
+    report.findings.sort(key=lambda finding: order[finding.server])
+    return report
 
 
-async def _read(client: Client, server: str, tags: Sequence[tuple[str, Tag]]) -> list[Finding]:
+async def _look(report: Report, name: str, server: Server, plant: Plant, pki: Pki) -> None:
+    tags = [(i, t) for i, e in plant.equipment.items() if e.server == name for t in e.tags]
+    try:
+        async with connection(name, server, pki) as client:
+            report.skew_s[name] = await _skew(client)
+            report.findings += await _read(client, name, server, tags)
+    except ConnectError as error:
+        report.unreachable[name] = str(error)
+    except (OSError, TimeoutError, ua.UaError) as error:
+        report.unreachable[name] = f"server {name!r} ({server.url}) went away while it was looked at: {describe(error)}"
+
+
+async def _skew(client: Client) -> float:
+    """Seconds that the server's clock is ahead, half the round trip allowed for."""
+    asked = datetime.now(UTC)
+    told = _aware(await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)).read_value())
+    answered = datetime.now(UTC)
+    return (told - (asked + (answered - asked) / 2)).total_seconds()
+
+
+async def _read(client: Client, name: str, server: Server, tags: Sequence[tuple[str, Tag]]) -> list[Finding]:
     namespaces = list(await client.get_namespace_array())
     most = await server_limit(client, ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead)
     findings: list[Finding] = []
@@ -69,51 +104,94 @@ async def _read(client: Client, server: str, tags: Sequence[tuple[str, Tag]]) ->
         try:
             resolved.append((equipment_id, tag, resolve(tag.node, namespaces)))
         except (NamespaceMissingError, ValueError) as error:
-            findings.append(Finding(server, equipment_id, tag, "missing", detail=str(error)))
+            findings.append(Finding(name, equipment_id, tag, "missing", detail=str(error)))
     for start in range(0, len(resolved), most):
         part = resolved[start : start + most]
-        values = await client.uaclient.read_attributes([node_id for _, _, node_id in part], ua.AttributeIds.Value)
+        request = ua.ReadParameters(TimestampsToReturn=ua.TimestampsToReturn.Both)
+        request.NodesToRead = [
+            ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value) for _, _, node_id in part
+        ]
+        values = await client.uaclient.session.read(request)
+        moment = datetime.now(UTC)
         for (equipment_id, tag, _), value in zip(part, values, strict=True):
-            findings.append(_judge(server, equipment_id, tag, value, datetime.now(UTC)))
+            findings.append(_judge(name, server, equipment_id, tag, value, moment))
     return findings
 
 
-def _judge(server: str, equipment_id: str, tag: Tag, value: Any, moment: datetime) -> Finding:
+def _judge(name: str, server: Server, equipment_id: str, tag: Tag, value: ua.DataValue, moment: datetime) -> Finding:
     status = value.StatusCode if value.StatusCode is not None else ua.StatusCode()
-    kind, number, text = convert(value.Value.Value if value.Value is not None else None)
-    shown = "" if kind == NULL else text if text is not None else f"{number:g}"
+    variant = value.Value if value.Value is not None else ua.Variant()
     outcome, detail = "ok", ""
-    stamped = value.SourceTimestamp or value.ServerTimestamp
-    if status.name in ("BadNodeIdUnknown", "BadNodeIdInvalid"):
+    if status.name in _MISSING:
         outcome, detail = "missing", status.name
-    elif status.name in ("BadUserAccessDenied", "BadNotReadable", "BadIdentityTokenRejected"):
-        outcome, detail = "no access", status.name
+    elif status.name in _NO_ACCESS:
+        outcome, detail = "no access", f"{status.name}: give this user the right to read it, on the server"
     elif not status.is_good():
         outcome, detail = "bad quality", status.name
-    elif kind == REJECTED:
-        outcome, detail = "wrong type", (text or "").split("\x1f")[0]
-        shown = ""
-    elif kind == TEXT and tag.data_type not in ("string", "datetime"):
-        outcome, detail = "wrong type", f"text; plant.yml says {tag.data_type}"
-    elif stamped is not None:
-        ahead = (_aware(stamped) - moment).total_seconds()
-        if ahead > _SKEW_S:
-            outcome, detail = "clock skew", f"source timestamp {ahead:.0f} s ahead of this machine"
-    return Finding(server, equipment_id, tag, outcome, (shown or "")[:40], detail)
+    elif misfit := _misfit(tag, variant):
+        outcome, detail = "wrong type", misfit
+    elif late := _out_of_time(server, value.SourceTimestamp, moment):
+        outcome, detail = "clock skew", late
+    shown = "" if outcome in ("missing", "no access", "wrong type") else _shown(variant.Value)
+    return Finding(name, equipment_id, tag, outcome, shown, detail)
+
+
+def _misfit(tag: Tag, variant: ua.Variant) -> str:
+    """Why a value is not what plant.yml says, or nothing."""
+    kind = variant.VariantType.name
+    if variant.Value is None:
+        return "" if kind == "Null" else f"{kind} without a value"
+    if isinstance(variant.Value, list):
+        return f"array of {len(variant.Value)} {kind}; plant.yml says {tag.data_type}"
+    if kind not in _FITTING[tag.data_type]:
+        fitting = next((name for name, kinds in _FITTING.items() if kind in kinds), None)
+        advice = f"data_type: {fitting} would fit" if fitting else "a type that can't be collected"
+        return f"{kind}; plant.yml says {tag.data_type}; {advice}"
+    return ""
+
+
+def _out_of_time(server: Server, stamped: datetime | None, moment: datetime) -> str:
+    """Why a value of this source time would be rejected while collecting, or is doubtful; or nothing."""
+    if stamped is None:
+        return ""
+    age = moment - _aware(stamped)
+    if age > timedelta(days=server.oldest_value_days):
+        return f"source timestamp {_aware(stamped):%Y-%m-%d}; older than oldest_value_days would be rejected"
+    if age < -timedelta(seconds=_SKEW_S):
+        ahead = -age.total_seconds()
+        rejected = "; would be rejected (future_tolerance_s)" if ahead > server.future_tolerance_s else ""
+        return f"source timestamp {ahead:.0f} s ahead of this machine{rejected}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)[:40]
 
 
 def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def table(findings: Sequence[Finding]) -> None:
+def table(report: Report, console: Console) -> None:
     """Print the findings, the tags that need attention first."""
-    console = Console()
     view = Table("server", "equipment", "tag", "outcome", "value", "unit", "detail")
-    for f in sorted(findings, key=lambda finding: finding.outcome == "ok"):
-        name = f"{f.tag.measurement} {f.tag.position}".strip()
+    for f in sorted(report.findings, key=lambda finding: finding.outcome == "ok"):
+        tag = f"{f.tag.measurement} {f.tag.position}".strip()
         colour = "green" if f.outcome == "ok" else "red"
-        view.add_row(f.server, f.equipment_id, name, f"[{colour}]{f.outcome}[/]", f.value, f.tag.unit, f.detail)
-    console.print(view)
-    good = sum(f.outcome == "ok" for f in findings)
-    console.print(f"{good} of {len(findings)} tags ok")
+        # What comes from a server is text, not markup.
+        rest = (escape(text) for text in (f.value, f.tag.unit, f.detail))
+        view.add_row(f.server, f.equipment_id, tag, f"[{colour}]{f.outcome}[/]", *rest)
+    if report.findings:
+        console.print(view)
+    good = sum(f.outcome == "ok" for f in report.findings)
+    console.print(f"{good} of {len(report.findings)} tags ok")
+    for server, skew in report.skew_s.items():
+        if abs(skew) > _SKEW_S:
+            side = "ahead of" if skew > 0 else "behind"
+            console.print(
+                f"clock skew: server {server!r} is {abs(skew):.0f} s {side} this machine; set both by NTP", style="red"
+            )
+    for reason in report.unreachable.values():
+        console.print(escape(reason), style="red", soft_wrap=True)

@@ -17,6 +17,7 @@ import structlog
 from ingest.items import Subscribed
 from ingest.plant import Plant
 from ingest.readings import Readings, from_bytes, to_bytes, to_us
+from ingest.security import Pki
 from ingest.session import Session
 from ingest.spool import Position, Spool, SpoolFullError
 from ingest.writer import Landed, ServerTakenError, Writer
@@ -54,7 +55,7 @@ class Collector:
             if equipment.server == server
             for tag in equipment.tags
         ]
-        self.session = Session(server, plant.servers[server], subscribed, self)
+        self.session = Session(server, plant.servers[server], subscribed, self, Pki(settings.var / "pki"))
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"landing-{server}")
         # What an earlier worker spooled lands first; the gap since then begins behind it.
         self._lost = deque([_Lost(self._spool.end, "outage", "the worker was not running", None)])

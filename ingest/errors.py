@@ -15,3 +15,7 @@ class MapFileError(IngestError):
 
 class FileError(IngestError):
     """A file to be loaded can't be used; the message names the file, line and column, and what is allowed."""
+
+
+class ConnectError(IngestError):
+    """A server can't be connected to; the message says why and what to do, on the server or in `plant.yml`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
@@ -16,6 +16,7 @@ from ingest.errors import IngestError, PlantFileError
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 DataType = Literal["double", "integer", "boolean", "string", "datetime"]
 TagRole = Literal["measurement", "set_point", "state", "counter"]
+SecurityPolicy = Literal["None", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"]
 Severity = Literal["warning", "critical", "emergency"]
 
 
@@ -42,8 +43,43 @@ class Server(Section):
     silence_timeout_s: int = Field(10, ge=3, le=3600, description="without a value for so long the client is rebuilt")
     oldest_value_days: int = Field(400, ge=1, description="live values older than this are rejected")
     future_tolerance_s: int = Field(300, ge=0, description="live values further ahead of our clock are rejected")
+    security_policy: SecurityPolicy = "None"
+    security_mode: Literal["Sign", "SignAndEncrypt"] | None = Field(None, description="SignAndEncrypt unless given")
+    trust: Literal["first-use", "listed"] = Field(
+        "first-use", description="listed: only a certificate of var/pki/trusted; else the first one seen is pinned"
+    )
     username: str | None = None
     password_env: str | None = Field(None, description="name of the environment variable that holds the password")
+    plain_password: bool = Field(False, description="whether the password may cross the network in the clear")
+    user_certificate: Path | None = Field(None, description="DER or PEM; relative to var/pki")
+    user_key: Path | None = Field(None, description="its private key; relative to var/pki")
+
+    @model_validator(mode="after")
+    def _identity(self) -> Server:
+        if self.security_mode is not None and not self.secure:
+            policies = ", ".join(get_args(SecurityPolicy)[1:])
+            raise ValueError(f"security_mode needs a security_policy: {policies}")
+        if (self.user_certificate is None) != (self.user_key is None):
+            raise ValueError("user_certificate and user_key are given together or not at all")
+        if self.username and self.user_certificate:
+            raise ValueError("a session has one identity: username or user_certificate, not both")
+        if self.password_env and not self.username:
+            raise ValueError("password_env needs a username")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        return self.security_policy != "None"
+
+    @property
+    def mode(self) -> str:
+        """The message security mode by the name that the protocol gives it."""
+        return (self.security_mode or "SignAndEncrypt") if self.secure else "None_"
+
+    @property
+    def identified(self) -> bool:
+        """Whether the session is a user's; else it is anonymous."""
+        return self.username is not None or self.user_certificate is not None
 
 
 class Bounds(Section):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 import random
 import time
 from collections.abc import Sequence
@@ -17,13 +16,14 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
 from ingest import decoding
+from ingest.client import connection, describe
 from ingest.decoding import Publication
 from ingest.items import Items, Subscribed
 from ingest.plant import Server
 from ingest.readings import Readings
+from ingest.security import Pki
 
 _PUBLISHES_IN_FLIGHT: Final = 3
-REQUEST_TIMEOUT_S: Final = 8.0
 _LONGEST_BACKOFF_S: Final = 30.0
 _MOST_REPUBLISHED: Final = 1000
 
@@ -42,30 +42,10 @@ class Sink(Protocol):
         """Values may be missing from `heard` on, for every tag, until its next one."""
 
 
-def client_of(server: Server) -> Client:
-    """A client for `server`, not connected; the watch over values is the session's own."""
-    client = Client(server.url, timeout=REQUEST_TIMEOUT_S, watchdog_intervall=3600.0)
-    client.name = client.description = "Millwright ingest"
-    client.session_timeout = server.session_timeout_s * 1000
-    if server.username:
-        client.set_user(server.username)
-        client.set_password(os.environ.get(server.password_env or "", ""))
-    return client
-
-
-async def close(client: Client) -> None:
-    """Close session, channel and socket, within seconds whatever state they are in."""
-    # A session that can't be closed any more times out on the server, soon because it asked for a short time.
-    with contextlib.suppress(Exception):
-        await asyncio.wait_for(client.disconnect(), 3.0)
-    if client.uaclient.protocol is not None and client.uaclient.protocol.transport is not None:
-        client.uaclient.protocol.transport.abort()
-
-
 class Session:
     """Keeps one server subscribed until `stop` is set."""
 
-    def __init__(self, name: str, server: Server, tags: Sequence[Subscribed], sink: Sink) -> None:
+    def __init__(self, name: str, server: Server, tags: Sequence[Subscribed], sink: Sink, pki: Pki) -> None:
         self.name = name
         self.connected_tags = 0
         self.reconnects = 0
@@ -73,6 +53,7 @@ class Session:
         self._server = server
         self._items = Items(name, tags)
         self._sink = sink
+        self._pki = pki
         self._log = structlog.get_logger("ingest").bind(server=name)
         self._acks: list[ua.SubscriptionAcknowledgement] = []
         self._sequence: int | None = None
@@ -110,9 +91,7 @@ class Session:
 
     async def _collect(self) -> None:
         """One connection from beginning to end; always ends by an exception or by being cancelled."""
-        client = client_of(self._server)
-        try:
-            await asyncio.wait_for(client.connect(auto_reconnect=False), 3 * REQUEST_TIMEOUT_S)
+        async with connection(self.name, self._server, self._pki) as client:
             session = client.uaclient.session
             self._connected = datetime.now(UTC)
             self._acks, self._sequence = [], None
@@ -125,8 +104,6 @@ class Session:
                     tasks.create_task(self._pump(session, first=number == 0))
                 tasks.create_task(self._watch())
                 tasks.create_task(self._items.retry_missing())
-        finally:
-            await close(client)
 
     async def _subscribe(self, client: Client, session: Any) -> None:
         interval = self._server.publishing_interval_ms
@@ -243,13 +220,3 @@ async def _outcome(task: asyncio.Task[None]) -> str:
     except Exception as error:
         return describe(error)
     return "ended"
-
-
-def describe(error: BaseException) -> str:
-    """An exception of the client in a line that says something, which some of its own don't."""
-    if isinstance(error, TimeoutError):
-        return "the server doesn't answer"
-    if isinstance(error, AssertionError) and not str(error):
-        return "the server closed the channel; it may not trust the client's certificate"
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__

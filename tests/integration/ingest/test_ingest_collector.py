@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,8 +18,8 @@ from ingest import items as items_module
 from ingest import session as session_module
 from ingest.check import check
 from ingest.collector import Collector
-from ingest.errors import IngestError
 from ingest.plant import Plant
+from ingest.security import Pki
 from ingest.spool import SpoolTakenError
 from ingest.tags import sync_plant
 from ingest.worker import collect
@@ -342,7 +343,7 @@ async def test_a_spool_has_one_worker(field: Field, here: Settings) -> None:
             await collect(here, plant, ["main"])
 
 
-async def test_check_says_how_every_tag_is(field: Field) -> None:
+async def test_check_says_how_every_tag_is(field: Field, tmp_path: Path) -> None:
     wrong = [
         {"node": f"nsu={URI};s=NONE", "measurement": "pressure"},
         {"node": "nsu=urn:nowhere;s=X", "measurement": "power"},
@@ -351,8 +352,9 @@ async def test_check_says_how_every_tag_is(field: Field) -> None:
     ]
     await field.write("T", 21.5, datetime.now(UTC))
     await field.write("V", 1.0, datetime.now(UTC), 0x808C0000)
-    findings = await check(plant_of(field, *wrong))
-    outcomes = {finding.tag.measurement: finding.outcome for finding in findings}
+    report = await check(plant_of(field, *wrong), Pki(tmp_path))
+    outcomes = {finding.tag.measurement: finding.outcome for finding in report.findings}
+    assert report.exit_code == 1
     assert outcomes == {
         "temperature": "ok",
         "vibration": "bad quality",
@@ -363,10 +365,10 @@ async def test_check_says_how_every_tag_is(field: Field) -> None:
     }
 
 
-async def test_an_unreachable_server_is_one_line(field: Field) -> None:
+async def test_an_unreachable_server_is_one_line(field: Field, tmp_path: Path) -> None:
     await field.stop()
-    with pytest.raises(
-        IngestError, match=r"server 'main' \(opc.tcp://127.0.0.1:\d+\) can't be reached: .*firewall"
-    ) as caught:
-        await check(plant_of(field))
-    assert "\n" not in str(caught.value)
+    report = await check(plant_of(field), Pki(tmp_path))
+    assert report.exit_code == 2
+    reason = report.unreachable["main"]
+    assert re.match(r"server 'main' \(opc.tcp://127.0.0.1:\d+\): nothing listens there; .*check the port", reason)
+    assert "\n" not in reason
