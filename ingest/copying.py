@@ -17,7 +17,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack(">ii", 0, 0)
 TRAILER: Final = struct.pack(">h", -1)
-_BLOCK: Final = 65_536
+# Rows that are encoded while Postgres is still busy with those before them.
+_BLOCK: Final = 8_192
 
 
 def copy(

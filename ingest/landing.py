@@ -11,8 +11,10 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
+from ingest import arrays
+from ingest.arrays import BIGINT, FLOAT, INTEGER, TIMESTAMPTZ, array, text_array
 from ingest.copying import COLUMNS, copy
-from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, digests, safe_text, to_datetime
+from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, Rows, digests, safe_text, to_datetime
 
 EVENTS: Final = sql.Identifier("raw", "sensor_events")
 _STAGE: Final = sql.Identifier("pg_temp", "landing")
@@ -32,6 +34,12 @@ class Prepared:
     def part(self, index: slice | NDArray[Any]) -> Prepared:
         """Some of the rows."""
         return Prepared(self.readings.part(index), self.digest[index])
+
+    @property
+    def newest(self) -> Rows:
+        """The newest row of each tag."""
+        rows = self.readings.rows
+        return rows[np.append(rows["tag_id"][1:] != rows["tag_id"][:-1], True)] if len(rows) else rows
 
 
 def prepare(readings: Readings) -> Prepared:
@@ -87,23 +95,24 @@ def insert_missing(
 
 def upsert_latest(connection: psycopg.Connection, prepared: Prepared) -> None:
     """Bring `raw.tag_latest` up to the newest of the rows of each tag, unless it holds a newer one."""
-    rows = prepared.readings.rows
-    if not len(rows):
+    newest = prepared.newest
+    if not len(newest):
         return
-    last = np.flatnonzero(np.append(rows["tag_id"][1:] != rows["tag_id"][:-1], True))
-    newest = rows[last]
-    connection.execute(
+    texts: list[str | None] = [None] * len(newest)
+    for place in np.flatnonzero(newest["kind"] == TEXT).tolist():
+        texts[place] = safe_text(prepared.readings.texts[newest["text"][place]])
+    arrays.cursor(connection).execute(
         "INSERT INTO raw.tag_latest AS l (tag_id, source_ts, server_ts, value, value_text, status)"
         " SELECT * FROM unnest(%s::integer[], %s::timestamptz[], %s::timestamptz[], %s::double precision[], %s::text[],"
         " %s::bigint[]) ON CONFLICT (tag_id) DO UPDATE SET source_ts = excluded.source_ts,"
         " server_ts = excluded.server_ts, value = excluded.value, value_text = excluded.value_text,"
         " status = excluded.status, landed_at = excluded.landed_at WHERE excluded.source_ts > l.source_ts",
         (
-            newest["tag_id"].tolist(),
-            [to_datetime(us) for us in newest["source_ts"].tolist()],
-            [None if us == NO_TIME else to_datetime(us) for us in newest["server_ts"].tolist()],
-            [float(row["value"]) if row["kind"] == NUMBER else None for row in newest],
-            [safe_text(prepared.readings.texts[row["text"]]) if row["kind"] == TEXT else None for row in newest],
-            newest["status"].tolist(),
+            array(newest["tag_id"], INTEGER),
+            array(newest["source_ts"], TIMESTAMPTZ),
+            array(newest["server_ts"], TIMESTAMPTZ, newest["server_ts"] == NO_TIME),
+            array(newest["value"], FLOAT, newest["kind"] != NUMBER),
+            text_array(texts),
+            array(newest["status"], BIGINT),
         ),
     )

@@ -18,6 +18,7 @@ from ingest.errors import IngestError
 from ingest.gaps import Gaps
 from ingest.landing import Prepared
 from ingest.limits import Alarms, Watched
+from ingest.marks import Marks
 from ingest.plant import Plant
 from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
 from ingest.rejected import Rejected, reject, rejection
@@ -73,7 +74,7 @@ class Writer:
         ]
         self._alarms = Alarms(watched)
         self._gaps = Gaps(self._nodes)
-        self._latest: dict[int, int] = {}
+        self._latest = Marks(self._nodes)
         self._days: set[int] = set()
         self._connection: psycopg.Connection | None = None
 
@@ -94,7 +95,7 @@ class Writer:
             rows = connection.execute(
                 "SELECT tag_id, source_ts FROM raw.tag_latest WHERE tag_id = ANY(%s)", (list(self._nodes),)
             )
-            self._latest = {tag_id: to_us(source_ts) for tag_id, source_ts in rows}
+            self._latest = Marks(self._nodes, ((tag_id, to_us(source_ts)) for tag_id, source_ts in rows))
             self._alarms.restore(connection)
             self._gaps.restore(connection)
         except BaseException:
@@ -244,9 +245,8 @@ class Writer:
         self._alarms.settle()
         self._gaps.settle()
         self._days |= days
-        last = np.append(rows["tag_id"][1:] != rows["tag_id"][:-1], True) if len(rows) else np.zeros(0, bool)
-        for tag_id, source_us in zip(rows["tag_id"][last].tolist(), rows["source_ts"][last].tolist(), strict=True):
-            self._latest[tag_id] = max(source_us, self._latest.get(tag_id, source_us))
+        newest = prepared.newest
+        self._latest.advance(newest["tag_id"], newest["source_ts"])
         # Values from before the connection say how long the tag has not changed, not how slow we are.
         current = rows["source_ts"][
             (rows["source_ts"] > prepared.readings.connected_us) & (prepared.readings.origin == LIVE)
@@ -257,8 +257,7 @@ class Writer:
         rows = prepared.readings.rows
         beyond = np.zeros(len(rows), bool)
         if direct:
-            marks = np.array([self._latest.get(tag_id, -(2**62)) for tag_id in rows["tag_id"].tolist()], np.int64)
-            beyond = rows["source_ts"] > marks
+            beyond = rows["source_ts"] > self._latest.of(rows["tag_id"])
         new = 0
         for mask, insert in ((beyond, landing.insert_new), (~beyond, landing.insert_missing)):
             if mask.any():
