@@ -22,12 +22,12 @@ from ingest.marks import Marks
 from ingest.plant import Plant
 from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
 from ingest.rejected import Rejected, reject, rejection
+from ingest.trouble import Trouble, diagnose, lacks_partition
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 # Later than this a value is history, and an alarm about it would be noise.
 ALARM_AGE: Final = timedelta(seconds=60)
-POISON: Final = (psycopg.DataError, psycopg.IntegrityError)
 
 
 class ServerTakenError(IngestError):
@@ -193,32 +193,47 @@ class Writer:
     ) -> Landed:
         try:
             return self._transact(prepared, rejected, moment, alarms, direct)
-        except POISON as error:
+        except psycopg.Error as error:
+            if self._days and lacks_partition(error):
+                self._days.clear()  # a partition was dropped behind our back
+                return self._land(prepared, rejected, moment, alarms, direct)
+            trouble = diagnose(error).trouble
+            if trouble is Trouble.STANDING:
+                # What someone mends, such as a standby that is promoted, may show in new sessions only.
+                self.close()
+            if trouble is not Trouble.POISON:
+                raise
             if direct and isinstance(error, psycopg.errors.UniqueViolation):
                 # A backfill has been faster; the way that asks first settles it.
                 return self._land(prepared, rejected, moment, alarms, direct=False)
-            if self._days and isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name:
-                self._days.clear()  # a partition was dropped behind our back
-                return self._land(prepared, rejected, moment, alarms, direct)
-            if len(prepared) == 0:
-                raise
-            if len(prepared) == 1:
-                return self._quarantine(prepared, rejected, moment, error)
-            return self._halve(prepared, rejected, moment, alarms)
+            return self._set_aside(prepared, rejected, moment, alarms, error)
 
-    def _halve(self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool) -> Landed:
-        middle = len(prepared) // 2
-        first = self._land(prepared.part(slice(None, middle)), rejected, moment, alarms)
-        second = self._land(prepared.part(slice(middle, None)), (), moment, alarms)
-        return _sum([first, second])
-
-    def _quarantine(
-        self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, error: psycopg.Error
+    def _set_aside(
+        self,
+        prepared: Prepared,
+        rejected: Sequence[Rejected],
+        moment: datetime,
+        alarms: bool,
+        error: psycopg.Error,
     ) -> Landed:
-        readings = prepared.readings
+        """Land what can be landed: halve until the row that Postgres refuses is alone, and reject that."""
+        none = prepared.part(slice(0, 0))
+        if len(prepared) and rejected:
+            return _sum([self._land(prepared, (), moment, alarms), self._land(none, rejected, moment, alarms)])
+        if len(prepared) > 1:
+            middle = len(prepared) // 2
+            halves = prepared.part(slice(None, middle)), prepared.part(slice(middle, None))
+            return _sum([self._land(half, (), moment, alarms) for half in halves])
+        if len(rejected) > 1:
+            middle = len(rejected) // 2
+            return _sum([self._land(none, part, moment, alarms) for part in (rejected[:middle], rejected[middle:])])
         reason = f"refused by Postgres: {error.diag.message_primary or error}"
-        poison = rejection(readings, readings.rows[0], reason)
-        return self._transact(prepared.part(slice(0, 0)), [*rejected, poison], moment, False, True)
+        if len(prepared) == 1:
+            poison = rejection(prepared.readings, prepared.readings.rows[0], reason)
+            return self._land(none, [poison], moment, alarms)
+        # Even the account of the row is refused: what is left is that there was one, and why.
+        bare = Rejected(reason, rejected[0].tag_id, received_us=rejected[0].received_us)
+        return self._transact(none, [bare], moment, False, True)
 
     def _transact(
         self, prepared: Prepared, rejected: Sequence[Rejected], moment: datetime, alarms: bool, direct: bool

@@ -27,6 +27,7 @@ class Landing:
     def __init__(self, settings: Settings, described: Plant) -> None:
         ids = sync_plant(settings, described, T0).tag_ids
         self.tags = {node[-1]: tag_id for (_, node), tag_id in ids.items()}
+        self.ids = ids
         self.writer = Writer(settings, "main", described, ids)
 
     def batch(self, *values: Value, received: datetime = T0, origin: str = "live") -> Readings:
