@@ -16,10 +16,10 @@ from rich.table import Table
 
 from ingest.client import connection, describe
 from ingest.errors import ConnectError
-from ingest.items import server_limit
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.plant import Plant, Server, Tag
 from ingest.security import Pki
+from ingest.server_limits import ServerLimits
 
 _SKEW_S: Final = 5.0
 _MISSING: Final = ("BadNodeIdUnknown", "BadNodeIdInvalid")
@@ -97,7 +97,7 @@ async def _skew(client: Client) -> float:
 
 async def _read(client: Client, name: str, server: Server, tags: Sequence[tuple[str, Tag]]) -> list[Finding]:
     namespaces = list(await client.get_namespace_array())
-    most = await server_limit(client, ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead)
+    most = (await ServerLimits.read(client)).nodes_a_read
     findings: list[Finding] = []
     resolved: list[tuple[str, Tag, ua.NodeId]] = []
     for equipment_id, tag in tags:

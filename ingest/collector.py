@@ -14,12 +14,12 @@ import numpy as np
 import psycopg
 import structlog
 
-from ingest.items import Subscribed
 from ingest.plant import Plant
 from ingest.readings import Readings, from_bytes, to_bytes, to_us
 from ingest.security import Pki
 from ingest.session import Session
 from ingest.spool import Position, Spool, SpoolFullError
+from ingest.subscribed import Subscribed
 from ingest.writer import Landed, ServerTakenError, Writer
 from warehouse.settings import Settings
 
@@ -50,7 +50,7 @@ class Collector:
         self._spool = Spool(settings.var / "spool" / server, _SPOOL_BYTES)
         self._writer = Writer(settings, server, plant, tag_ids)
         subscribed = [
-            Subscribed(tag_ids[server, tag.node], tag.node, tag.sampling_interval_ms, tag.queue_size)
+            Subscribed.of(tag_ids[server, tag.address], tag)
             for equipment in plant.equipment.values()
             if equipment.server == server
             for tag in equipment.tags

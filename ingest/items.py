@@ -3,168 +3,338 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import numpy as np
 import structlog
 from asyncua import Client, ua
 
-from ingest.decoding import HEARTBEAT
+from ingest.decoding import HEARTBEAT, SEPARATOR, convert
 from ingest.nodes import NamespaceMissingError, resolve
-from ingest.readings import Readings
+from ingest.pulse import Pulse
+from ingest.readings import REJECTED, Readings
+from ingest.server_limits import ServerLimits, batched
+from ingest.subscribed import Item, Subscribed, items_of, monitored
 
-# S7-1200 and its like take 50 times as long for more, whatever limit they state.
-ITEMS_A_CALL: Final = 200
-_RETRY_MISSING_S: Final = 15.0
-_QUEUED_S: Final = 10.0
-_BAD_NODE_ID_UNKNOWN: Final = 0x8034_0000
-# Monitored item filter invalid, filter unsupported, filter not allowed.
-_NO_FILTER: Final = (0x8043_0000, 0x8044_0000, 0x8045_0000)
+_TICK_S: Final = 0.5
+# A node that has just gone may be back at once; one that has been away for long is asked for ever more rarely.
+_FIRST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 15.0
+_RESTING_S: Final = 600.0
+_PATIENCE_S: Final = 2.0
+_GONE: Final = (ua.StatusCodes.BadNodeIdUnknown, ua.StatusCodes.BadNodeIdInvalid)
+_NO_FILTER: Final = (
+    ua.StatusCodes.BadMonitoredItemFilterInvalid,
+    ua.StatusCodes.BadMonitoredItemFilterUnsupported,
+    ua.StatusCodes.BadFilterNotAllowed,
+    ua.StatusCodes.BadDeadbandFilterInvalid,
+)
+_UNSUPPORTED: Final = "unsupported type"
+_DEAF: Final = "the item tells nothing of changes"
+_SOME: Final = 5
+_MOST_PROBED: Final = 1000
+
+Lost = Callable[[str, str, datetime, Sequence[int]], None]
 
 
-@dataclass(frozen=True)
-class Subscribed:
-    """A tag as a session needs it."""
+@dataclass
+class _Missing:
+    """Why an item isn't monitored, and when it is tried again (monotonic seconds)."""
 
-    tag_id: int
-    node: str
-    sampling_interval_ms: int
-    queue_size: int | None
-
-
-def queue_size(tag: Subscribed, publishing_interval_ms: float) -> int:
-    """Enough for ten seconds without a Publish, and never the 1 that loses values without an overflow bit."""
-    longest = max(_QUEUED_S * 1000, 5 * publishing_interval_ms)
-    return tag.queue_size or min(10_000, max(20, math.ceil(longest / max(tag.sampling_interval_ms, 10))))
-
-
-async def server_limit(client: Client, node: int) -> int:
-    """An operation limit of the server, at most ITEMS_A_CALL; servers that state none are asked for that many."""
-    try:
-        value = await client.get_node(ua.NodeId(node)).read_value()
-    except ua.UaError:
-        return ITEMS_A_CALL
-    return min(int(value), ITEMS_A_CALL) if value else ITEMS_A_CALL
+    reason: str
+    due: float
+    pause: float
 
 
 class Items:
-    """Keeps a server's tags monitored over all of its connections; `monitor` begins each of them anew."""
+    """Keeps a server's tags monitored over all of its connections; `monitor` or `adopt` begins each of them anew.
 
-    def __init__(self, server: str, tags: Sequence[Subscribed]) -> None:
-        self.missing: dict[int, str] = {}
-        """tag id → why it isn't monitored"""
+    `lost` is told cause, detail, the moment until which all was well, and tag ids, where single tags have lost values.
+    """
+
+    def __init__(self, server: str, tags: Sequence[Subscribed], lost: Lost | None = None) -> None:
+        self.limits = ServerLimits()
+        """of the server that is connected"""
         self.monitored: dict[int, int] = {}
-        """tag id → id of the monitored item on the server"""
+        """client handle → id of the monitored item on the server"""
+        self.queues: dict[int, int] = {}
+        """client handle → values that the item's queue on the server holds"""
         self.beating = False
         """whether the server's own clock is monitored"""
-        self._tags = {tag.tag_id: tag for tag in tags}
+        self._items = items_of(tags)
+        self.elements: Mapping[int, Sequence[tuple[int, int]]] = {
+            handle: item.elements for handle, item in self._items.items() if item.elements
+        }
+        """client handle → (index, tag id) of the elements of an array"""
+        self._handles = {tag_id: item.handle for item in self._items.values() for tag_id in item.tag_ids}
+        self._lost = lost
         self._log = structlog.get_logger("ingest").bind(server=server)
+        self._pulse = Pulse(self._handles)
+        self._missing: dict[int, _Missing] = {}
+        self._dying: dict[int, str] = {}
+        self._suspects: dict[int, float] = {}
+        self._false_alarms: dict[int, int] = {}
         self._told_missing: set[int] = set()
+        self._untold: dict[str, dict[str, str]] = {}
+        self._told: set[tuple[str, str]] = set()
 
     def __len__(self) -> int:
-        return len(self.monitored)
+        """How many tags are monitored."""
+        return sum(len(self._items[handle].tags) for handle in self.monitored)
+
+    @property
+    def missing(self) -> dict[int, str]:
+        """Tag id → why it isn't monitored."""
+        return {
+            tag_id: missing.reason
+            for handle, missing in self._missing.items()
+            for tag_id in self._items[handle].tag_ids
+        }
 
     async def monitor(self, client: Client, subscription: int, publishing_ms: float) -> None:
         """Monitor the server's clock and every tag that can be resolved, in a new subscription of `client`."""
-        self.missing, self.monitored, self.beating = {}, {}, False
-        self._client, self._subscription, self._publishing_ms = client, subscription, publishing_ms
-        self._namespaces = list(await client.get_namespace_array())
-        self._batch = await server_limit(
-            client, ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall
-        )
-        beat = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
-        results = await self._create([(HEARTBEAT, beat, 1000.0, 2)])
-        self.beating = results[0].StatusCode.is_good()
-        await self._add(list(self._tags.values()))
+        await self._begin(client, subscription, publishing_ms)
+        await self._beat()
+        await self._add(self._items.values())
 
-    async def retry_missing(self) -> None:
-        """Try what is missing again and again, until cancelled."""
+    def state(self) -> dict[str, Any]:
+        """What `adopt` needs to take the items over in a later connection, as JSON can keep it."""
+        items = {
+            str(handle): [number, self.queues[handle], *self._items[handle].signature()]
+            for handle, number in self.monitored.items()
+        }
+        return {"namespaces": self._namespaces, "beating": self.beating, "items": items}
+
+    async def adopt(self, client: Client, subscription: int, publishing_ms: float, state: Mapping[str, Any]) -> None:
+        """Take over a transferred subscription with the items that `state` was noted of.
+
+        What is wanted still and the same is kept, what isn't is deleted, what is new is added.
+        """
+        await self._begin(client, subscription, publishing_ms)
+        strangers = []
+        for text, (number, queue, *signature) in state["items"].items():
+            item = self._items.get(int(text))
+            if item is not None and signature == item.signature() and state["namespaces"] == self._namespaces:
+                self._listen(item, number, queue)
+            else:
+                strangers.append(number)
+        await self._delete(strangers)
+        self.beating = state["beating"]
+        if not self.beating:
+            await self._beat()
+        await self._add([item for handle, item in self._items.items() if handle not in self.monitored])
+
+    async def keep(self) -> None:
+        """Bring back what is missing and find what has died in silence, until cancelled."""
         while True:
-            await asyncio.sleep(_RETRY_MISSING_S)
-            if not self.missing:
-                continue
-            gone = [self.monitored.pop(tag_id) for tag_id in list(self.missing) if tag_id in self.monitored]
-            if gone:
-                parameters = ua.DeleteMonitoredItemsParameters()
-                parameters.SubscriptionId, parameters.MonitoredItemIds = self._subscription, gone
-                await self._client.uaclient.session.delete_monitored_items(parameters)
-            # A namespace may have been added since; a shift within a connection is not allowed to servers.
-            self._namespaces = list(await self._client.get_namespace_array())
-            await self._add([self._tags[tag_id] for tag_id in list(self.missing)])
-
-    def note_gone(self, readings: Readings) -> None:
-        """A deleted node says so once and is silent ever after."""
-        gone = readings.rows["tag_id"][readings.rows["status"] & 0xFFFF_0000 == _BAD_NODE_ID_UNKNOWN]
-        for tag_id in gone.tolist():
-            if tag_id in self._tags:
-                self.missing[tag_id] = "BadNodeIdUnknown"
-
-    async def _add(self, tags: Sequence[Subscribed]) -> None:
-        """Monitor what can be resolved now; one bad node stops no other."""
-        resolved: list[tuple[Subscribed, ua.NodeId]] = []
-        for tag in tags:
+            await asyncio.sleep(_TICK_S)
             try:
-                resolved.append((tag, resolve(tag.node, self._namespaces)))
+                await self._probe(time.monotonic())
+                await self._bury(time.monotonic())
+                await self._retry(time.monotonic())
+            except TimeoutError:
+                continue  # the watch over values judges a server that doesn't answer
+
+    def note(self, readings: Readings) -> None:
+        """Take in what has come, before it is stored: who lives, and who has died or is of no use."""
+        self._pulse.note(readings, time.monotonic())
+        rows = readings.rows
+        gone = np.isin(rows["status"] & 0xFFFF_0000, _GONE)
+        for tag_id in rows["tag_id"][gone].tolist():
+            self._die(tag_id, "BadNodeIdUnknown")
+        for row in rows[rows["kind"] == REJECTED]:
+            reason = (readings.text(row) or "").partition(SEPARATOR)[0]
+            if reason.startswith(_UNSUPPORTED):
+                self._die(int(row["tag_id"]), reason)
+
+    def _die(self, tag_id: int, reason: str) -> None:
+        handle = self._handles.get(tag_id)
+        if handle in self.monitored:
+            self._dying.setdefault(handle, reason)
+
+    async def _begin(self, client: Client, subscription: int, publishing_ms: float) -> None:
+        self.monitored, self.queues, self.beating = {}, {}, False
+        self._missing, self._dying, self._suspects = {}, {}, {}
+        self._client, self._subscription, self._publishing_ms = client, subscription, publishing_ms
+        self._pulse.end(list(self._handles))
+        # Indices are a server's own business and change with its restarts; only URIs last.
+        self._namespaces = list(await client.get_namespace_array())
+        self.limits = await ServerLimits.read(client)
+
+    async def _beat(self) -> None:
+        clock = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+        by_time = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
+        for wanted in (by_time, None):
+            (result,) = await self._create([monitored(clock, HEARTBEAT, 1000.0, 2, wanted)])
+            self.beating = result.StatusCode.is_good()
+            if self.beating:
+                return
+
+    async def _add(self, items: Iterable[Item]) -> None:
+        """Monitor what can be resolved now; one bad node stops no other."""
+        wanted: list[tuple[Item, ua.NodeId, int]] = []
+        for item in items:
+            try:
+                wanted.append((item, resolve(item.node, self._namespaces), 0))
             except (NamespaceMissingError, ValueError) as error:
-                self.missing[tag.tag_id] = str(error)
-        for start in range(0, len(resolved), self._batch):
-            part = resolved[start : start + self._batch]
-            results = await self._create(
-                [
-                    (tag.tag_id, node_id, float(tag.sampling_interval_ms), queue_size(tag, self._publishing_ms))
-                    for tag, node_id in part
-                ],
-            )
-            for (tag, _), result in zip(part, results, strict=True):
+                self._miss(item, str(error))
+        while wanted:
+            requests = [
+                item.request(node_id, self._publishing_ms, item.filters()[choice]) for item, node_id, choice in wanted
+            ]
+            results = await batched(self._create, requests, self.limits.monitored_items_a_call)
+            again: list[tuple[Item, ua.NodeId, int]] = []
+            for (item, node_id, choice), request, result in zip(wanted, requests, results, strict=True):
                 if result.StatusCode.is_good():
-                    self.monitored[tag.tag_id] = result.MonitoredItemId
-                    self.missing.pop(tag.tag_id, None)
+                    self._listen(item, result.MonitoredItemId, result.RevisedQueueSize)
+                    self._compare(item, choice, request, result)
+                elif result.StatusCode.value in _NO_FILTER and choice + 1 < len(item.filters()):
+                    again.append((item, node_id, choice + 1))
                 else:
-                    self.missing[tag.tag_id] = result.StatusCode.name
+                    self._miss(item, result.StatusCode.name)
+            wanted = again
         self._tell()
 
-    def _tell(self) -> None:
-        """Say each tag that is missing once, and each that is back."""
-        fresh = {tag_id: reason for tag_id, reason in self.missing.items() if tag_id not in self._told_missing}
-        if fresh:
-            some = {self._tags[tag_id].node: reason for tag_id, reason in list(fresh.items())[:5]}
-            self._log.warning("tags_missing", count=len(fresh), some=some, retried_every_s=_RETRY_MISSING_S)
-        if back := self._told_missing - set(self.missing):
-            self._log.info("tags_back", count=len(back))
-        self._told_missing = set(self.missing)
-
-    async def _create(self, items: Sequence[tuple[int, ua.NodeId, float, int]]) -> list[Any]:
-        """Monitor values by their timestamp: a stuck sensor repeats itself, and only the time says that it was asked.
-
-        A server that knows no such filter is asked again without, item by item.
-        """
-        session = self._client.uaclient.session
-        results = list(await session.create_monitored_items(self._wanted(items, by_time=True)))
-        refused = [n for n, result in enumerate(results) if result.StatusCode.value in _NO_FILTER]
-        if refused:
-            plain = self._wanted([items[n] for n in refused], by_time=False)
-            for n, result in zip(refused, await session.create_monitored_items(plain), strict=True):
-                results[n] = result
-        return results
-
-    def _wanted(
-        self, items: Sequence[tuple[int, ua.NodeId, float, int]], *, by_time: bool
-    ) -> ua.CreateMonitoredItemsParameters:
+    async def _create(self, requests: Sequence[ua.MonitoredItemCreateRequest]) -> list[Any]:
         parameters = ua.CreateMonitoredItemsParameters()
         parameters.SubscriptionId = self._subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        for handle, node_id, sampling, queue in items:
-            item = ua.MonitoredItemCreateRequest()
-            item.ItemToMonitor.NodeId = node_id
-            item.ItemToMonitor.AttributeId = ua.AttributeIds.Value
-            item.MonitoringMode = ua.MonitoringMode.Reporting
-            item.RequestedParameters.ClientHandle = handle
-            item.RequestedParameters.SamplingInterval = sampling
-            item.RequestedParameters.QueueSize = queue
-            item.RequestedParameters.DiscardOldest = True
-            if by_time:
-                item.RequestedParameters.Filter = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
-            parameters.ItemsToCreate.append(item)
-        return parameters
+        parameters.ItemsToCreate = list(requests)
+        return list(await self._client.uaclient.session.create_monitored_items(parameters))
+
+    async def _delete(self, numbers: Sequence[int]) -> None:
+        """Delete items of the server's; what it doesn't know any more goes with the subscription."""
+        parameters = ua.DeleteMonitoredItemsParameters()
+        parameters.SubscriptionId = self._subscription
+        session = self._client.uaclient.session
+
+        async def delete(part: Sequence[int]) -> list[Any]:
+            parameters.MonitoredItemIds = list(part)
+            try:
+                return list(await session.delete_monitored_items(parameters))
+            except ua.UaError as error:
+                if len(part) == 1:
+                    self._log.debug("item_not_deleted", item=part[0], reason=str(error))
+                    return [ua.StatusCode(ua.StatusCodes.BadMonitoredItemIdInvalid)]
+                # Some servers stumble over the item of a node that is gone, and leave the rest of the call undone.
+                return [status for number in part for status in await delete([number])]
+
+        await batched(delete, numbers, self.limits.monitored_items_a_call)
+
+    def _listen(self, item: Item, number: int, queue: int) -> None:
+        self.monitored[item.handle], self.queues[item.handle] = number, queue
+        self._missing.pop(item.handle, None)
+        slowest = max(3 * item.tags[0].sampling_interval_ms, 2 * self._publishing_ms) / 1000
+        patience = max(_PATIENCE_S, slowest) * 2 ** self._false_alarms.get(item.handle, 0)
+        self._pulse.begin(item.tag_ids, patience, time.monotonic())
+
+    def _miss(self, item: Item, reason: str) -> None:
+        before = self._missing.get(item.handle)
+        pause = min(_LONGEST_RETRY_S, 1.5 * before.pause) if before else _FIRST_RETRY_S
+        self._missing[item.handle] = _Missing(reason, time.monotonic() + pause, pause)
+
+    async def _probe(self, now: float) -> None:
+        """Ask for the values of tags that have been silent: quiet ones are as they were, dead and deaf ones aren't."""
+        handles = {self._handles[tag_id] for tag_id in self._pulse.silent(now)}
+        settled = 2 * self._publishing_ms / 1000 + _TICK_S
+        handles |= {handle for handle, since in self._suspects.items() if now - since >= settled}
+        asked = sorted(handles & self.monitored.keys())[:_MOST_PROBED]
+        if not asked:
+            return
+        nodes = [resolve(self._items[handle].node, self._namespaces) for handle in asked]
+        values = await batched(self._values, nodes, self.limits.nodes_a_read)
+        for handle, value in zip(asked, values, strict=True):
+            item = self._items[handle]
+            since = self._suspects.pop(handle, None)
+            if value.StatusCode is not None and value.StatusCode.value in _GONE:
+                self._dying.setdefault(handle, value.StatusCode.name)
+            elif not self._changed(item, value):
+                self._pulse.confirm(item.tag_ids, now)
+            elif since is None or self._pulse.heard(handle) > since:
+                self._suspects[handle] = now  # what tells of the change may be on its way
+            else:
+                self._dying.setdefault(handle, _DEAF)
+            self._pulse.asked(item.tag_ids, now)
+
+    async def _values(self, nodes: Sequence[ua.NodeId]) -> list[Any]:
+        return list(await self._client.uaclient.session.read_attributes(list(nodes), ua.AttributeIds.Value))
+
+    def _changed(self, item: Item, value: Any) -> bool:
+        """Whether a value that was read is one that the item should have told."""
+        deadband = item.tags[0].deadband
+        if (value.StatusCode is not None and not value.StatusCode.is_good()) or value.Value is None:
+            return False
+        if deadband is not None and deadband.absolute is None:
+            return False  # percent of a range that only the server knows
+        whole = value.Value.Value
+        for tag in item.tags:
+            if tag.element is not None and not (isinstance(whole, list) and tag.element < len(whole)):
+                continue
+            kind, number, text = convert(whole if tag.element is None else whole[tag.element])
+            if self._pulse.differs(tag.tag_id, kind, number, text, deadband.absolute if deadband else None):
+                return True
+        return False
+
+    async def _bury(self, now: float) -> None:
+        """Take the items of what has died off the server, and say of which tags values are missing since when."""
+        dying, self._dying = {h: reason for h, reason in self._dying.items() if h in self.monitored}, {}
+        if not dying:
+            return
+        numbers = [self.monitored.pop(handle) for handle in dying]
+        losses: dict[tuple[str, int], list[int]] = {}
+        for handle, reason in dying.items():
+            item = self._items[handle]
+            pause = _FIRST_RETRY_S
+            if reason == _DEAF:
+                pause = 0.0
+                self._false_alarms[handle] = self._false_alarms.get(handle, 0) + 1
+            elif reason.startswith(_UNSUPPORTED):
+                pause = _RESTING_S
+            if not reason.startswith(_UNSUPPORTED):  # those are rejected, with the reason
+                for tag_id in item.tag_ids:
+                    losses.setdefault((reason, int(now - self._pulse.known(tag_id)) + 1), []).append(tag_id)
+            self._missing[handle] = _Missing(reason, now + pause, pause)
+            self._pulse.end(item.tag_ids)
+        if self._lost is not None:
+            for (reason, seconds), tag_ids in losses.items():
+                self._lost("outage", reason, datetime.now(UTC) - timedelta(seconds=seconds), tag_ids)
+        await self._delete(numbers)
+        if deaf := [self._items[handle].node for handle, reason in dying.items() if reason == _DEAF]:
+            self._log.warning("items_deaf", count=len(deaf), some=deaf[:_SOME], now="monitored anew")
+        self._tell()
+
+    async def _retry(self, now: float) -> None:
+        due = [self._items[handle] for handle, missing in self._missing.items() if missing.due <= now]
+        if not due:
+            return
+        # A namespace may have been added since; a shift within a connection is not allowed to servers.
+        self._namespaces = list(await self._client.get_namespace_array())
+        await self._add(due)
+
+    def _compare(self, item: Item, choice: int, request: Any, result: Any) -> None:
+        """Note where the server does something else than it was asked to."""
+        if item.tags[0].deadband is not None and choice > 0:
+            self._untold.setdefault("deadband_refused", {})[item.node] = "every change is told"
+        asked = request.RequestedParameters.QueueSize
+        if 0 < result.RevisedQueueSize < asked:
+            self._untold.setdefault("queue_shortened", {})[item.node] = f"{result.RevisedQueueSize} of {asked}"
+
+    def _tell(self) -> None:
+        """Say each tag that is missing once, and each that is back; what the server does otherwise, once a run."""
+        for event, nodes in self._untold.items():
+            if new := {node: how for node, how in nodes.items() if (event, node) not in self._told}:
+                self._told |= {(event, node) for node in new}
+                self._log.warning(event, count=len(new), some=dict(list(new.items())[:_SOME]))
+        self._untold = {}
+        missing = self.missing
+        fresh = {tag_id: reason for tag_id, reason in missing.items() if tag_id not in self._told_missing}
+        if fresh:
+            nodes = {self._items[self._handles[tag_id]].node: reason for tag_id, reason in list(fresh.items())[:_SOME]}
+            self._log.warning("tags_missing", count=len(fresh), some=nodes, retried_every_s=_LONGEST_RETRY_S)
+        if back := self._told_missing - set(missing):
+            self._log.info("tags_back", count=len(back))
+        self._told_missing = set(missing)

@@ -107,6 +107,19 @@ class Limits(Section):
         return self
 
 
+class Deadband(Section):
+    """How far a value moves before the server tells it: in the tag's unit, or in percent of the node's EURange."""
+
+    absolute: Number | None = Field(default=None, gt=0)
+    percent: Number | None = Field(default=None, gt=0, le=100)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Deadband:
+        if (self.absolute is None) == (self.percent is None):
+            raise ValueError("must be {absolute: <in the tag's unit>} or {percent: <of the node's EURange>}")
+        return self
+
+
 class Tag(Section):
     """One node of the server and what it means."""
 
@@ -119,9 +132,22 @@ class Tag(Section):
     unit: str = ""
     data_type: DataType = "double"
     states: dict[str, Literal["running", "idle", "stopped", "maintenance"]] = {}
+    element: int | None = Field(default=None, ge=0, description="which element of a one-dimensional array, from 0")
     sampling_interval_ms: int = Field(1000, ge=0, le=3_600_000)
-    queue_size: int | None = Field(None, ge=1)
+    queue_size: int | None = Field(None, ge=1, description="derived from the intervals if not given")
+    deadband: Deadband | None = None
+    discard: Literal["oldest", "newest"] = Field(default="oldest", description="what a full queue on the server loses")
     limits: Limits | None = None
+
+    @property
+    def address(self) -> str:
+        """What the tag is known by on its server: the node, and of an array the element."""
+        return self.node if self.element is None else f"{self.node}[{self.element}]"
+
+    @property
+    def monitoring(self) -> tuple[Any, ...]:
+        """How the node is asked for; element tags of one node share it."""
+        return self.sampling_interval_ms, self.queue_size, self.deadband, self.discard
 
     @field_validator("states", mode="before")
     @classmethod
@@ -132,6 +158,12 @@ class Tag(Section):
     def _known_measurement(self) -> Tag:
         if self.role == "measurement" and self.measurement not in MEASUREMENTS:
             raise ValueError(f"measurement must be one of {', '.join(MEASUREMENTS)}. Got: {self.measurement!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _deadband_of_a_number(self) -> Tag:
+        if self.deadband is not None and self.data_type not in ("double", "integer"):
+            raise ValueError(f"deadband: data_type must be double or integer for it. Got: {self.data_type!r}")
         return self
 
 
@@ -166,7 +198,8 @@ class Plant(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Plant:
-        nodes: dict[tuple[str, str], str] = {}
+        nodes: dict[tuple[str, str], tuple[str, Tag]] = {}
+        addresses: dict[tuple[str, str], str] = {}
         for equipment_id, equipment in self.equipment.items():
             if equipment.server not in self.servers:
                 allowed = ", ".join(self.servers)
@@ -176,11 +209,23 @@ class Plant(Section):
             meanings: set[tuple[str, str]] = set()
             for index, tag in enumerate(equipment.tags):
                 place = f"equipment.{equipment_id}.tags[{index}]"
-                if (earlier := nodes.get((equipment.server, tag.node))) is not None:
+                if (same := addresses.get((equipment.server, tag.address))) is not None:
                     raise ValueError(
-                        f"{place}: duplicate tag: node {tag.node!r} is already {earlier}; a node is one tag"
+                        f"{place}: duplicate tag: node {tag.address!r} is already {same}; a node is one tag"
+                        " (or one an element of its array)"
                     )
-                nodes[equipment.server, tag.node] = place
+                addresses[equipment.server, tag.address] = place
+                earlier, other = nodes.setdefault((equipment.server, tag.node), (place, tag))
+                if (other.element is None) != (tag.element is None):
+                    raise ValueError(
+                        f"{place}: duplicate tag: node {tag.node!r} is already {earlier};"
+                        " give each tag of an array its element"
+                    )
+                if other.monitoring != tag.monitoring:
+                    raise ValueError(
+                        f"{place}: elements of one array come together: sampling_interval_ms, queue_size, deadband and"
+                        f" discard must be those of {earlier}"
+                    )
                 if (tag.measurement, tag.position) in meanings:
                     raise ValueError(
                         f"{place}: duplicate tag: {equipment_id} already has {tag.measurement!r} at position "

@@ -18,10 +18,11 @@ from asyncua.ua.ua_binary import struct_from_binary
 from ingest import decoding
 from ingest.client import connection, describe
 from ingest.decoding import Publication
-from ingest.items import Items, Subscribed
+from ingest.items import Items
 from ingest.plant import Server
 from ingest.readings import Readings
 from ingest.security import Pki
+from ingest.subscribed import Subscribed
 
 _PUBLISHES_IN_FLIGHT: Final = 3
 _LONGEST_BACKOFF_S: Final = 30.0
@@ -103,7 +104,7 @@ class Session:
                 for number in range(_PUBLISHES_IN_FLIGHT):
                     tasks.create_task(self._pump(session, first=number == 0))
                 tasks.create_task(self._watch())
-                tasks.create_task(self._items.retry_missing())
+                tasks.create_task(self._items.keep())
 
     async def _subscribe(self, client: Client, session: Any) -> None:
         interval = self._server.publishing_interval_ms
@@ -166,7 +167,7 @@ class Session:
         for sequence in missed:
             await self._republish(session, sequence)
         if len(published.readings):
-            self._items.note_gone(published.readings)
+            self._items.note(published.readings)
             await self._store(published.readings)
         if published.has_data:
             self._heard_at = received

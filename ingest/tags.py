@@ -85,7 +85,7 @@ def _sync_equipment(connection: psycopg.Connection, plant: Plant, moment: dateti
 def _meaning(equipment_id: str, equipment: Equipment, tag: Tag) -> dict[str, Any]:
     return {
         "server": equipment.server,
-        "node_id": tag.node,
+        "node_id": tag.address,
         "equipment_id": equipment_id,
         "measurement": tag.measurement,
         "position": tag.position,

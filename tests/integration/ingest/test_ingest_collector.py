@@ -14,7 +14,6 @@ import pytest
 from asyncua import Server, ua
 from asyncua.server.monitored_item_service import MonitoredItemService
 
-from ingest import items as items_module
 from ingest import session as session_module
 from ingest.check import check
 from ingest.collector import Collector
@@ -83,7 +82,6 @@ async def field() -> AsyncIterator[Field]:
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(items_module, "_RETRY_MISSING_S", 0.5)
     monkeypatch.setattr(session_module, "_LONGEST_BACKOFF_S", 0.5)
 
 

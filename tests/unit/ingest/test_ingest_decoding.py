@@ -10,7 +10,6 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_to_binary
 
 from ingest.decoding import HEARTBEAT, convert, decode
-from ingest.items import Subscribed, queue_size
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, to_us
 
@@ -97,10 +96,3 @@ def test_a_node_is_resolved_by_its_namespace(node: str, wanted: ua.NodeId) -> No
 def test_an_unknown_namespace_is_named() -> None:
     with pytest.raises(NamespaceMissingError, match="urn:z"):
         resolve("nsu=urn:z;s=a", ["urn:a"])
-
-
-@pytest.mark.parametrize(
-    ("sampling", "own", "wanted"), [(50, None, 200), (5000, None, 20), (0, None, 1000), (50, 7, 7)]
-)
-def test_a_queue_holds_ten_seconds(sampling: int, own: int | None, wanted: int) -> None:
-    assert queue_size(Subscribed(1, "i=1", sampling, own), 500.0) == wanted

@@ -64,3 +64,49 @@ def test_a_bad_file_is_answered_in_one_line(tmp_path: Path, old: str, new: str, 
     assert place in message
     assert allowed in message
     assert "\n" not in message
+
+
+def _with_tags(tmp_path: Path, *tags: str) -> Path:
+    path = tmp_path / "plant.yml"
+    head = GOOD[: GOOD.index("      - {node")]
+    path.write_text(head + "".join(f"      - {{{tag}}}\n" for tag in tags))
+    return path
+
+
+def test_the_elements_of_an_array_are_tags_of_their_own(tmp_path: Path) -> None:
+    plant = load_plant(
+        _with_tags(
+            tmp_path,
+            'node: "nsu=urn:x;s=A", element: 0, measurement: temperature, position: inlet',
+            'node: "nsu=urn:x;s=A", element: 3, measurement: temperature, position: outlet',
+        )
+    )
+    assert [tag.address for tag in plant.equipment["PUMP-001"].tags] == ["nsu=urn:x;s=A[0]", "nsu=urn:x;s=A[3]"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "allowed"),
+    [
+        ("element: 1", "element: 1", "duplicate tag: node 'nsu=urn:x;s=A[1]'"),
+        ("element: 1", "unit: K", "give each tag of an array its element"),
+        (
+            "element: 1",
+            "element: 2, sampling_interval_ms: 50",
+            "sampling_interval_ms, queue_size, deadband and discard",
+        ),
+        ("element: 1", "element: 2, discard: newest", "must be those of equipment.PUMP-001.tags[0]"),
+        ("element: 1", "element: -1", "greater than or equal to 0"),
+        ("element: 1", "element: 2, discard: both", "'oldest' or 'newest'"),
+        ("deadband: {}", "element: 2", "{absolute: <in the tag's unit>} or {percent: <of the node's EURange>}"),
+        ("deadband: {absolute: 1, percent: 1}", "element: 2", "{absolute: <in the tag's unit>} or {percent:"),
+        ("deadband: {absolute: 0}", "element: 2", "greater than 0"),
+        ("deadband: {percent: 101}", "element: 2", "less than or equal to 100"),
+        ("data_type: string, deadband: {percent: 1}", "element: 2", "data_type must be double or integer"),
+    ],
+)
+def test_how_a_tag_is_monitored_is_checked(tmp_path: Path, first: str, second: str, allowed: str) -> None:
+    node = 'node: "nsu=urn:x;s=A", measurement: temperature'
+    with pytest.raises(PlantFileError) as caught:
+        load_plant(_with_tags(tmp_path, f"{node}, position: a, {first}", f"{node}, position: b, {second}"))
+    assert allowed in str(caught.value)
+    assert "equipment.PUMP-001.tags" in str(caught.value)

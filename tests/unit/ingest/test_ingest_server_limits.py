@@ -1,0 +1,68 @@
+"""Calls stay within what a server takes, also where it takes less than it says."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from asyncua import ua
+
+from ingest.server_limits import MOST_A_CALL, ServerLimits, batched
+
+
+class Answers:
+    """A call that takes at most `most` operands and notes how many it was given."""
+
+    def __init__(self, most: int, short: int = 0) -> None:
+        self.most, self.short = most, short
+        self.sizes: list[int] = []
+
+    async def __call__(self, part: Sequence[int]) -> list[int]:
+        self.sizes.append(len(part))
+        if len(part) > self.most:
+            raise ua.uaerrors.BadTooManyOperations
+        return [-operand for operand in part][self.short :]
+
+
+async def test_operands_are_asked_in_order_and_within_the_limit() -> None:
+    call = Answers(100)
+    assert await batched(call, range(250), 100) == [-n for n in range(250)]
+    assert call.sizes == [100, 100, 50]
+
+
+async def test_a_call_that_is_too_big_is_made_in_halves() -> None:
+    call = Answers(30)
+    assert await batched(call, range(100), 100) == [-n for n in range(100)]
+    assert call.sizes == [100, 50, 25, 25, 25, 25]
+
+
+async def test_a_server_that_takes_not_even_one_is_an_error() -> None:
+    with pytest.raises(ua.uaerrors.BadTooManyOperations):
+        await batched(Answers(0), [1, 2], 2)
+
+
+async def test_an_answer_of_another_length_is_an_error() -> None:
+    with pytest.raises(ua.UaError, match="answered 2 of 3"):
+        await batched(Answers(10, short=1), [1, 2, 3], 10)
+
+
+class Stated:
+    """A server's operation limits, of which at most `most` can be read at once."""
+
+    def __init__(self, values: Sequence[Any], most: int = 100) -> None:
+        self.values = list(values)
+        self.most = most
+        self.order: list[ua.NodeId] = []
+
+    async def read_attributes(self, nodes: list[ua.NodeId], _: Any) -> list[ua.DataValue]:
+        if len(nodes) > self.most:
+            raise ua.uaerrors.BadTooManyOperations
+        return [ua.DataValue(ua.Variant(self.values.pop(0))) for _ in nodes]
+
+
+@pytest.mark.parametrize("most", [100, 1])
+async def test_limits_are_read_and_never_above_what_servers_bear(most: int) -> None:
+    stated = Stated([50, 0, None, 1_000_000, "many", 3], most)
+    client: Any = SimpleNamespace(uaclient=SimpleNamespace(session=stated))
+    limits = await ServerLimits.read(client)
+    assert limits == ServerLimits(50, MOST_A_CALL, MOST_A_CALL, MOST_A_CALL, MOST_A_CALL, 3)
