@@ -20,6 +20,12 @@ from psycopg.conninfo import make_conninfo
 
 from warehouse.settings import Settings
 
+# The server's side of the same: a client that is gone holds no lock for hours.
+_SESSION = (
+    "-c timezone=UTC -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=30s"
+)
+
 
 class Role(StrEnum):
     """Who connects. The value is the suffix of the Postgres role, `millwright_<value>`."""
@@ -82,6 +88,11 @@ def conninfo(settings: Settings, role: Role, dbname: str | None = None) -> str:
         password=passwords(settings)[role] or None,
         application_name=f"millwright {role.value}",
         connect_timeout=10,
+        # A server that vanishes without a word is noticed in half a minute; the system's own default is two hours.
+        keepalives_idle=10,
+        keepalives_interval=5,
+        keepalives_count=3,
+        tcp_user_timeout=25_000,
     )
 
 
@@ -96,7 +107,7 @@ def connect(
     settings: Settings, role: Role, dbname: str | None = None, *, autocommit: bool = False
 ) -> psycopg.Connection:
     """A connection as `role`, its session in UTC."""
-    return psycopg.connect(conninfo(settings, role, dbname), autocommit=autocommit, options="-c timezone=UTC")
+    return psycopg.connect(conninfo(settings, role, dbname), autocommit=autocommit, options=_SESSION)
 
 
 def create_roles(connection: psycopg.Connection, settings: Settings) -> None:
