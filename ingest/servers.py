@@ -6,16 +6,21 @@ import os
 import socket
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, LiteralString
 
 import psycopg
 
+from ingest.errors import IngestError
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
 CONFIRMED_EVERY_S: Final = 5.0
 _CLOCK_READINGS: Final = 12
+_PATIENCE_S: Final = 3.0
 
-LOCK: Final = "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))"
 _CONFIRM: Final = """
 INSERT INTO raw.servers AS s (server, url, worker, connected_since, unreachable_since, reason, clock_skew_s)
 VALUES (
@@ -33,6 +38,10 @@ ON CONFLICT (server) DO UPDATE SET
     clock_skew_s = coalesce(excluded.clock_skew_s, s.clock_skew_s),
     confirmed_at = clock_timestamp()
 """
+
+
+class ServerTakenError(IngestError):
+    """Another worker collects this server; two would do everything twice."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,43 @@ class Row:
         self._told, self._at_s = told, time.monotonic()
 
 
-def holder(connection: psycopg.Connection, server: str) -> str:
-    """Who collects `server`, as far as its row says: ' (host, process 12)' or ''."""
-    row = connection.execute("SELECT worker FROM raw.servers WHERE server = %s", (server,)).fetchone()
-    return f" ({row[0]})" if row else ""
+def require_unclaimed(settings: Settings, servers: Sequence[str], patience_s: float = _PATIENCE_S) -> None:
+    """Return when no other worker has one of `servers`: a killed worker's connection may outlive it for a moment.
+
+    Raises ServerTakenError after `patience_s` seconds. Where Postgres can't tell, the landing finds out.
+    """
+    deadline = time.monotonic() + patience_s
+    try:
+        with connect(settings, Role.INGEST, autocommit=True) as connection:
+            for server in servers:
+                _claim_by(connection, server, deadline)
+    except psycopg.OperationalError:
+        return
+
+
+def _claim_by(connection: psycopg.Connection, server: str, deadline: float) -> None:
+    while True:
+        try:
+            return claim(connection, server)
+        except ServerTakenError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def claim(connection: psycopg.Connection, server: str) -> None:
+    """Have `server` to oneself for as long as the connection lives; raises ServerTakenError, which names who has it."""
+    # A worker whose machine lost its power lets go within half a minute; the system's own default is two hours.
+    connection.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3")
+    if _scalar(connection, "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", server):
+        return
+    worker = _scalar(connection, "SELECT worker FROM raw.servers WHERE server = %s", server)
+    raise ServerTakenError(
+        f"server {server!r} is being collected by another worker{f' ({worker})' if worker else ''}; stop that one,"
+        " or give each its own with --server"
+    )
+
+
+def _scalar(connection: psycopg.Connection, query: LiteralString, server: str) -> object:
+    row = connection.execute(query, (server,)).fetchone()
+    return row[0] if row else None

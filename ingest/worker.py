@@ -1,64 +1,141 @@
-"""The process that collects: a collector a server, one log, one way to stop."""
+"""The process that collects: a collector a server, one log, one page to look at, one way to stop."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from typing import Final
 
 import psycopg
 import structlog
 
+from ingest import log as logs
 from ingest.collector import Collector
 from ingest.errors import IngestError
+from ingest.health import Health, Page
 from ingest.plant import Plant
+from ingest.servers import require_unclaimed
 from ingest.tags import SyncResult, sync_plant
 from warehouse.settings import Settings
+
+# A stop may take five seconds; what then has not landed is safe in the spool.
+_LONGEST_STOP_S: Final = 4.8
+_OBSERVED_EVERY_S: Final = 5.0
 
 
 def run(settings: Settings, plant: Plant, servers: Sequence[str] | None = None) -> int:
     """Collect from `servers` of the plant (all of them by default) until SIGTERM or SIGINT; returns the exit code.
 
-    Raises IngestError where a server is unknown or taken by another worker.
+    Raises IngestError where a server is unknown or taken by another worker, or the page's port is taken.
     """
-    chosen = list(servers or plant.servers)
+    chosen = list(dict.fromkeys(servers or plant.servers))
     if unknown := [name for name in chosen if name not in plant.servers]:
         raise IngestError(f"--server must be one of {', '.join(plant.servers)}. Got: {unknown[0]!r}")
-    _configure_log()
-    asyncio.run(collect(settings, plant, chosen))
+    logs.configure(settings.log_format)
+    health = Health()
+    with Page(health, settings.bind, settings.metrics_port) as page:
+        structlog.get_logger("ingest").info("page", address=f"http://{settings.bind}:{page.port}/metrics")
+        asyncio.run(collect(settings, plant, chosen, health=health, on_signal=_leave_soon))
     return 0
 
 
-async def collect(settings: Settings, plant: Plant, servers: Sequence[str], stop: asyncio.Event | None = None) -> None:
-    """Sync the plant file, then collect until `stop` is set or a signal comes."""
+async def collect(
+    settings: Settings,
+    plant: Plant,
+    servers: Sequence[str],
+    stop: asyncio.Event | None = None,
+    *,
+    health: Health | None = None,
+    on_signal: Callable[[], None] | None = None,
+) -> None:
+    """Sync the plant file, then collect until `stop` is set or a signal comes, which also calls `on_signal`."""
     stop = stop or asyncio.Event()
+    health = health or Health()
     loop = asyncio.get_running_loop()
     log = structlog.get_logger("ingest")
+
+    def signalled() -> None:
+        if not stop.is_set() and on_signal is not None:
+            on_signal()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, signalled)
+    watching = asyncio.create_task(_watch(health))
     try:
-        synced = await _sync(settings, plant, stop)
+        synced = await _sync(settings, plant, stop, health)
         if synced is None:
             return
+        collectors = await _collectors(settings, plant, servers, synced)
+        health.watch(collector.watch for collector in collectors)
         log.info("started", servers=list(servers), tags=str(synced))
-        collectors = [Collector(settings, plant, server, synced.tag_ids) for server in servers]
-        outcomes = await asyncio.gather(*(c.run(stop) for c in collectors), return_exceptions=True)
+        await _run(collectors, stop)
         log.info("stopped")
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
     finally:
+        watching.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
 
 
-async def _sync(settings: Settings, plant: Plant, stop: asyncio.Event) -> SyncResult | None:
+async def _collectors(settings: Settings, plant: Plant, servers: Sequence[str], synced: SyncResult) -> list[Collector]:
+    """One for each server, or none at all where one is taken: half of what was asked for would go unnoticed."""
+    made: list[Collector] = []
+    with ExitStack() as undo:
+        for server in servers:
+            made.append(Collector(settings, plant, server, synced.tag_ids))
+            undo.callback(made[-1].discard)
+        await asyncio.to_thread(require_unclaimed, settings, servers)
+        undo.pop_all()
+    return made
+
+
+async def _run(collectors: Sequence[Collector], stop: asyncio.Event) -> None:
+    """Run all until `stop`; one that ends by itself stops no other. Raises what the first of those raised."""
+    own = [asyncio.Event() for _ in collectors]
+
+    async def pass_on() -> None:
+        await stop.wait()
+        for event in own:
+            event.set()
+
+    async def alone(collector: Collector, event: asyncio.Event) -> None:
+        try:
+            await collector.run(event)
+        except Exception as error:
+            structlog.get_logger("ingest").error("server_given_up", server=collector.server, reason=str(error))
+            raise
+
+    passing = asyncio.create_task(pass_on())
+    running = [alone(collector, event) for collector, event in zip(collectors, own, strict=True)]
+    outcomes = await asyncio.gather(*running, return_exceptions=True)
+    passing.cancel()
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _watch(health: Health) -> None:
+    observed = -_OBSERVED_EVERY_S
+    while True:
+        health.beat()
+        if time.monotonic() - observed >= _OBSERVED_EVERY_S:
+            observed = time.monotonic()
+            health.observe(observed)
+        await asyncio.sleep(1.0)
+
+
+async def _sync(settings: Settings, plant: Plant, stop: asyncio.Event, health: Health) -> SyncResult | None:
     """Sync as soon as Postgres is there; None when stopped before that."""
     log = structlog.get_logger("ingest")
     told = False
+    health.wait_for("Postgres")
     while not stop.is_set():
         try:
             return await asyncio.to_thread(sync_plant, settings, plant, datetime.now(UTC))
@@ -70,14 +147,14 @@ async def _sync(settings: Settings, plant: Plant, stop: asyncio.Event) -> SyncRe
     return None
 
 
-def _configure_log() -> None:
-    # The client library logs the same trouble every second in tracebacks; the session tells it once.
-    logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
-    structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.add_log_level,
-            structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+def _leave_soon() -> None:
+    """End the process in time whatever hangs: a Postgres that doesn't answer, a server that won't close."""
+
+    def leave() -> None:
+        structlog.get_logger("ingest").warning("left_before_drained", kept="what has not landed is in the spool")
+        sys.stderr.flush()
+        os._exit(0)
+
+    timer = threading.Timer(_LONGEST_STOP_S, leave)
+    timer.daemon = True
+    timer.start()

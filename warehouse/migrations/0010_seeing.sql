@@ -143,6 +143,7 @@ SELECT
     pending.recommendation_text,
     pending.confidence,
     pending.estimated_ttf,
+    coalesce(alerts.shelved_alerts, 0) AS shelved_alerts,
     s.uncertain_tags,
     s.unreachable_since
 FROM serving.equipment_state AS s
@@ -153,9 +154,14 @@ LEFT JOIN LATERAL (
 ) AS score ON true
 LEFT JOIN LATERAL (
     SELECT
-        count(*) AS open_alerts,
-        (array_agg(a.severity ORDER BY array_position(ARRAY['emergency', 'critical', 'warning'], a.severity)))[1] AS worst_alert
-    FROM serving.critical_alerts AS a WHERE a.equipment_id = s.equipment_id AND a.state <> 'cleared'
+        count(*) FILTER (WHERE NOT a.is_shelved) AS open_alerts,
+        count(*) FILTER (WHERE a.is_shelved) AS shelved_alerts,
+        (array_agg(a.severity ORDER BY array_position(ARRAY['emergency', 'critical', 'warning'], a.severity))
+            FILTER (WHERE NOT a.is_shelved))[1] AS worst_alert
+    FROM (
+        SELECT c.severity, c.state = 'shelved' AND c.shelved_until > clock_timestamp() AS is_shelved
+        FROM serving.critical_alerts AS c WHERE c.equipment_id = s.equipment_id AND c.state <> 'cleared'
+    ) AS a
 ) AS alerts ON true
 LEFT JOIN LATERAL (
     SELECT r.* FROM serving.recommendations_serving AS r
