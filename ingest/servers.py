@@ -128,8 +128,6 @@ def _claim_by(connection: psycopg.Connection, server: str, deadline: float) -> N
 
 def claim(connection: psycopg.Connection, server: str) -> None:
     """Have `server` to oneself for as long as the connection lives; raises ServerTakenError, which names who has it."""
-    # A worker whose machine lost its power lets go within half a minute; the system's own default is two hours.
-    connection.execute("SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3")
     if _scalar(connection, "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", server):
         return
     worker = _scalar(connection, "SELECT worker FROM raw.servers WHERE server = %s", server)

@@ -50,7 +50,7 @@ class Watch:
     def lost(self, cause: str, heard: datetime | None) -> None:
         """A loss that goes into the ledger; that of a connection says when the server was heard last."""
         self.metrics.lost(cause)
-        if cause == "outage":
+        if cause == "outage" and heard is not None:
             self._heard = heard
 
     def stop(self) -> None:
