@@ -8,7 +8,8 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.plant import Equipment, Limits, Plant, Server, Tag
+from ingest.limits import Limits
+from ingest.plant import Equipment, Plant, Server, Tag
 from ingest.readings import NUMBER, Readings, empty_rows, to_us
 
 SERVER = "bench"

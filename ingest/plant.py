@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from ingest.errors import IngestError, PlantFileError
+from ingest.limits import Limits, default_limits
+from ingest.section import Number, Section
 
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 DataType = Literal["double", "integer", "boolean", "string", "datetime"]
 TagRole = Literal["measurement", "set_point", "state", "counter"]
 SecurityPolicy = Literal["None", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"]
-Severity = Literal["warning", "critical", "emergency"]
-
-
-def _number(value: Any) -> float:
-    # YAML reads 'yes' as true, and true would pass as 1.0.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a number. Got: {value!r}")
-    return float(value)
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Server(Section):
@@ -82,31 +67,6 @@ class Server(Section):
         return self.username is not None or self.user_certificate is not None
 
 
-class Bounds(Section):
-    """Limits of one direction, in the tag's unit."""
-
-    warning: Number | None = None
-    critical: Number | None = None
-    emergency: Number | None = None
-
-
-class Limits(Section):
-    """Limits of a measurement or a tag: `high` must rise with severity, `low` must fall."""
-
-    high: Bounds = Bounds()
-    low: Bounds = Bounds()
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Limits:
-        for direction, sign in (("high", 1.0), ("low", -1.0)):
-            bounds: Bounds = getattr(self, direction)
-            given = [b for b in (bounds.warning, bounds.critical, bounds.emergency) if b is not None]
-            if any(sign * (later - earlier) <= 0 for earlier, later in pairwise(given)):
-                order = "rise" if sign > 0 else "fall"
-                raise ValueError(f"{direction} limits must {order} from warning to critical to emergency. Got: {given}")
-        return self
-
-
 class Deadband(Section):
     """How far a value moves before the server tells it: in the tag's unit, or in percent of the node's EURange."""
 
@@ -131,7 +91,7 @@ class Tag(Section):
     role: TagRole = "measurement"
     unit: str = ""
     data_type: DataType = "double"
-    states: dict[str, Literal["running", "idle", "stopped", "maintenance"]] = {}
+    states: dict[str, Literal["running", "idle", "stopped", "maintenance"]] = Field({})
     element: int | None = Field(default=None, ge=0, description="which element of a one-dimensional array, from 0")
     sampling_interval_ms: int = Field(1000, ge=0, le=3_600_000)
     queue_size: int | None = Field(None, ge=1, description="derived from the intervals if not given")
@@ -239,8 +199,10 @@ class Plant(Section):
         return ZoneInfo(self.timezone)
 
     def limits_of(self, tag: Tag) -> Limits | None:
-        """The tag's own limits, else those of its measurement."""
-        return tag.limits or self.limits.get(tag.measurement)
+        """The tag's own limits, else those of its measurement, else the usual ones in the usual unit."""
+        if (given := tag.limits or self.limits.get(tag.measurement)) is not None:
+            return given
+        return default_limits(tag.measurement, tag.unit)
 
 
 class _Loader(yaml.SafeLoader):

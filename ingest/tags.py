@@ -167,17 +167,23 @@ def _sync_limits(connection: psycopg.Connection, plant: Plant, retire: bool) -> 
     for equipment_id, equipment in plant.equipment.items():
         for tag in equipment.tags:
             limits = plant.limits_of(tag) if tag.role == "measurement" else None
-            for direction in ("high", "low") if limits else ():
-                for severity, value in getattr(limits, direction).model_dump().items():
-                    if value is not None:
-                        rows.append((equipment_id, tag.measurement, tag.position, severity, direction, value))
+            if limits is None:
+                continue
+            for direction, severity, value in limits.each():
+                rate = direction in ("rising", "falling")
+                rows.append(
+                    (equipment_id, tag.measurement, tag.position, severity, direction, value)
+                    + (limits.margin(direction, value), 0 if severity == "emergency" else limits.on_delay_s)
+                    + (limits.off_delay_s, limits.deduplication_s, limits.rate_window_s if rate else None)
+                )
     scope = "SELECT equipment_id FROM raw.equipment WHERE plant_id = %s" if retire else "SELECT unnest(%s::text[])"
     connection.execute(
         f"DELETE FROM raw.limits WHERE equipment_id IN ({scope})",
         (plant.plant_id if retire else list(plant.equipment),),
     )
     connection.cursor().executemany(
-        "INSERT INTO raw.limits (equipment_id, measurement, position, severity, direction, limit_value)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
+        "INSERT INTO raw.limits (equipment_id, measurement, position, severity, direction, limit_value, hysteresis,"
+        " on_delay_s, off_delay_s, deduplication_s, rate_window_s)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         rows,
     )

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from ingest import landing
+from ingest.alarms import Alarms
+from ingest.alerts import Watched
 from ingest.decoding import SEPARATOR
 from ingest.errors import IngestError
 from ingest.gaps import Gaps
 from ingest.landing import Prepared
-from ingest.limits import Alarms, Watched
 from ingest.marks import Marks
 from ingest.plant import Plant
 from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
@@ -68,11 +69,11 @@ class Writer:
             sorted(tag_id for tag_id, _, tag in tags if tag.data_type in ("double", "integer", "boolean")), np.int32
         )
         watched = [
-            Watched(tag_id, equipment_id, tag.measurement, tag.position, tag.unit, limits)
+            (Watched(tag_id, equipment_id, tag.measurement, tag.position, tag.unit), limits)
             for tag_id, equipment_id, tag in tags
             if tag.role == "measurement" and (limits := plant.limits_of(tag)) is not None
         ]
-        self._alarms = Alarms(watched)
+        self._alarms = Alarms(server, watched)
         self._gaps = Gaps(self._nodes)
         self._latest = Marks(self._nodes)
         self._days: set[int] = set()
@@ -250,7 +251,8 @@ class Writer:
                     overflows = self._gaps.overflowed(connection, prepared, self._latest)
                     self._gaps.close(connection, prepared)
                     landing.upsert_latest(connection, prepared)
-                    transitions = self._alarms.evaluate(connection, prepared) if alarms else 0
+                    if prepared.readings.origin == LIVE:
+                        transitions = self._alarms.evaluate(connection, prepared, to_us(moment), late=not alarms)
                 if rejected:
                     reject(connection, self._server, self._nodes, rejected, prepared.readings.origin)
         except BaseException:
@@ -279,6 +281,26 @@ class Writer:
                 part = prepared if mask.all() else prepared.part(mask)
                 new += insert(connection, part, part.readings.origin, np.full(len(part), moment_us, np.int64))
         return new
+
+    def until_tick(self, moment: datetime) -> float:
+        """Seconds from `moment` until `tick` has something to do: a second at most, for what operators shelve."""
+        due_us = self._alarms.due_us
+        return 1.0 if due_us is None else min(1.0, max(0.01, (due_us - to_us(moment)) / 1e6))
+
+    def tick(self, moment: datetime) -> int:
+        """Alarms that time alone moves; to be called when there is nothing to land. Returns the transitions."""
+        moment_us = to_us(moment)
+        if not self._alarms.due(moment_us):
+            return 0
+        connection = self.connect()
+        try:
+            with connection.transaction():
+                transitions = self._alarms.tick(connection, moment_us)
+        except BaseException:
+            self._alarms.forget()
+            raise
+        self._alarms.settle()
+        return transitions
 
     def record_metrics(self, metrics: dict[str, float]) -> None:
         """Rows of stage 'ingest' into `ops.pipeline_metrics`."""

@@ -142,64 +142,6 @@ def test_a_server_has_one_worker(landing: Landing, warehouse: Settings) -> None:
         other.writer.connect()
 
 
-def alerts(admin: psycopg.Connection) -> list[Any]:
-    return admin.execute(
-        "SELECT severity, state, transitions FROM serving.critical_alerts ORDER BY alert_id"
-    ).fetchall()
-
-
-def test_a_crossing_raises_escalates_and_clears(landing: Landing, admin: psycopg.Connection) -> None:
-    landing.land(("T", 1, 79.0))
-    assert alerts(admin) == []
-    landing.land(("T", 2, 81.0), ("T", 3, 82.0))
-    assert alerts(admin) == [("warning", "active", 1)]
-    landing.land(("T", 4, 91.2))
-    assert alerts(admin) == [("warning", "active", 1), ("emergency", "active", 1)]
-    text = admin.execute(
-        "SELECT recommendation_text, action_code FROM serving.critical_alerts WHERE severity = 'emergency'"
-    )
-    assert text.fetchone() == ("temperature 91.2 °C above its emergency limit 90 °C", "emergency_shutdown")
-    landing.land(("T", 5, 89.5))  # inside, but not by the hysteresis
-    assert [row[1] for row in alerts(admin)] == ["active", "active"]
-    landing.land(("T", 6, 70.0))
-    assert [row[1] for row in alerts(admin)] == ["cleared", "cleared"]
-
-
-def test_a_new_crossing_is_a_new_alert_but_not_within_five_minutes(landing: Landing, admin: psycopg.Connection) -> None:
-    for second, value in ((1, 81.0), (2, 70.0), (3, 81.0), (4, 70.0)):
-        landing.land(("T", second, value))
-    assert alerts(admin) == [("warning", "cleared", 2)]
-    landing.land(("T", 290, 81.0), ("T", 295, 70.0))
-    assert len(alerts(admin)) == 1
-    landing.land(("T", 299, 70.0))
-    landing.writer.land(
-        [landing.batch(("T", 302, 81.0), received=T0 + timedelta(seconds=302))], T0 + timedelta(seconds=302)
-    )
-    assert alerts(admin) == [("warning", "cleared", 2), ("warning", "active", 1)]
-
-
-def test_bad_late_and_other_tags_values_raise_nothing(landing: Landing, admin: psycopg.Connection) -> None:
-    landing.land(("T", 1, 95.0, 0x80000000), ("V", 1, 1e9), ("T", 2, float("inf")))
-    later = T0 + timedelta(minutes=5)
-    late, timely = landing.batch(("T", 3, 95.0)), landing.batch(("T", 299, 70.0), received=later)
-    assert landing.writer.land([late, timely], later).rows == 2
-    assert alerts(admin) == []
-
-
-def test_a_restarted_worker_takes_up_its_alerts(
-    landing: Landing, warehouse: Settings, admin: psycopg.Connection
-) -> None:
-    landing.land(("T", 1, 91.0))
-    admin.execute("SELECT serving.acknowledge_alert(alert_id, 'me') FROM serving.critical_alerts")
-    landing.writer.close()
-    again = Landing(warehouse, PLANT)
-    again.land(("T", 2, 92.0))
-    assert alerts(admin) == [("emergency", "acknowledged", 1)]
-    again.land(("T", 3, 60.0))
-    assert alerts(admin) == [("emergency", "cleared", 2)]
-    again.writer.close()
-
-
 def gaps(admin: psycopg.Connection) -> list[Any]:
     return admin.execute(
         "SELECT cause, repaired, extract(EPOCH FROM from_ts - %s)::float8, extract(EPOCH FROM to_ts - %s)::float8"

@@ -1,0 +1,234 @@
+"""The alarms of a server's tags, in the transaction that lands their values.
+
+Most rows change nothing, and which do is asked of whole batches at once: each tag has a band of values that would leave
+its alarms as they are. Only tags with a row outside of it are stepped through value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+
+from ingest import alerts
+from ingest.alarm import Cause, Change, Instant, rules_of
+from ingest.alerts import Watched
+from ingest.landing import Prepared
+from ingest.limits import Direction, Limits
+from ingest.readings import NO_TIME, NUMBER
+from ingest.trend import Trend
+
+# Older than this when it comes, a value that another has followed already is history, and no cause for alarm.
+LATE_US: Final = 60_000_000
+_SHELVING_US: Final = 1_000_000
+Key = tuple[int, Direction]
+
+
+class Alarms:
+    """What is open, and what a batch or a timer changes in it: `settle` after the commit, `forget` without one."""
+
+    def __init__(self, server: str, watched: Sequence[tuple[Watched, Limits]]) -> None:
+        self._server = server
+        self._watched = {tag.tag_id: tag for tag, _ in watched}
+        self._limits = {tag.tag_id: limits for tag, limits in watched}
+        self._causes = {
+            (tag.tag_id, rules.direction): Cause(rules) for tag, limits in watched for rules in rules_of(limits)
+        }
+        self._keys: dict[int, list[Key]] = {}
+        for key in self._causes:
+            self._keys.setdefault(key[0], []).append(key)
+        self._trends = {
+            tag_id: Trend(round(self._limits[tag_id].rate_window_s * 1e6))
+            for tag_id, direction in self._causes
+            if direction in ("rising", "falling")
+        }
+        size = max(self._keys, default=0) + 1
+        self._top: NDArray[np.float64] = np.full(size, np.inf)
+        self._bottom: NDArray[np.float64] = np.full(size, -np.inf)
+        self._seen: NDArray[np.int64] = np.full(size, np.iinfo(np.int64).min)
+        self._heeded = np.zeros(size, bool)
+        self._heeded[list(self._keys)] = True
+        self._every = np.zeros(size, bool)  # each value counts: rates of change
+        self._every[list(self._trends)] = True
+        self._clearing = np.zeros(size, bool)
+        self._upward = np.array([1.0 if (tag_id, "low") not in self._causes else -1.0 for tag_id in range(size)])
+        self._dues: dict[Key, int] = {}
+        self._looked_us = NO_TIME
+        self._restored = False
+        self._draft: dict[Key, Cause] = {}
+        self._draft_trends: dict[int, Trend] = {}
+        self._draft_seen: tuple[NDArray[np.int32], NDArray[np.int64]] | None = None
+        for tag_id in self._keys:
+            self._rebound(tag_id)
+
+    def restore(self, connection: psycopg.Connection) -> None:
+        """Take up what the warehouse knows; at the first time also the values that timers may be waiting for."""
+        self.forget()
+        every = [(*key, level.severity) for key, cause in self._causes.items() for level in cause.rules.levels]
+        alerts.leave_unwatched(connection, self._server, every)
+        known = {(row.tag_id, row.direction): row for row in alerts.known(connection, list(self._causes))}
+        for key, cause in self._causes.items():
+            if (row := known.get(key)) is not None:
+                cause.adopt(row.open, row.raised, row.raised_severity)
+            else:
+                cause.adopt(None, None, None)
+        if not self._restored:
+            stretches = {tag_id: self._stretch_s(tag_id) for tag_id in self._keys}
+            for value in alerts.recent(connection, stretches):
+                if value.status >> 30 == 0 and np.isfinite(value.value):
+                    self._observe(value.tag_id, value.value, value.at, NO_TIME)
+                    self._seen[value.tag_id] = value.at.source_us
+            self._restored = True
+        for key in self._causes:
+            self._draft.setdefault(key, self._causes[key])
+        self.settle()
+
+    def evaluate(self, connection: psycopg.Connection, prepared: Prepared, moment_us: int, late: bool = False) -> int:
+        """Live rows in key order that land at `moment_us`; returns the number of alerts' transitions.
+
+        What was spooled for long is `late`: it raises and clears nothing by itself, but where it leaves a value beyond
+        its limit, `tick` says so once everything has landed.
+        """
+        self.forget()
+        changes = self._step_through(prepared, moment_us, late)
+        if not late:
+            changes += self._expire(moment_us)
+        return alerts.write(connection, changes) if changes else 0
+
+    def due(self, moment_us: int) -> bool:
+        """Whether `tick` has anything to do."""
+        return (
+            moment_us - self._looked_us >= _SHELVING_US or min(self._dues.values(), default=moment_us + 1) <= moment_us
+        )
+
+    @property
+    def due_us(self) -> int | None:
+        """When the next timer ends, by our clock."""
+        return min(self._dues.values(), default=None)
+
+    def tick(self, connection: psycopg.Connection, moment_us: int) -> int:
+        """What time alone changes: delays that are over, shelving that ends; returns the number of transitions."""
+        self.forget()
+        changes = self._expire(moment_us)
+        transitions = alerts.write(connection, changes) if changes else 0
+        if moment_us - self._looked_us >= _SHELVING_US:
+            transitions += alerts.end_shelving(connection, moment_us)
+            self._looked_us = moment_us
+        return transitions
+
+    def settle(self) -> None:
+        """The transaction is committed."""
+        for key, cause in self._draft.items():
+            self._causes[key] = cause
+        self._trends.update(self._draft_trends)
+        if self._draft_seen is not None:
+            tags, times = self._draft_seen
+            self._seen[tags] = np.maximum(self._seen[tags], times)
+        for tag_id in {key[0] for key in self._draft} | self._draft_trends.keys():
+            self._rebound(tag_id)
+        self.forget()
+
+    def forget(self) -> None:
+        """The transaction is rolled back."""
+        self._draft, self._draft_trends, self._draft_seen = {}, {}, None
+
+    def _step_through(self, prepared: Prepared, moment_us: int, late: bool) -> list[tuple[Watched, Direction, Change]]:
+        rows = prepared.readings.rows
+        tags, times, values = rows["tag_id"], rows["source_ts"], rows["value"]
+        index = np.where((tags > 0) & (tags < len(self._heeded)), tags, 0)
+        fresh = self._heeded[index] & (times >= self._seen[index])
+        if not fresh.any():
+            return []
+        received_us = prepared.readings.received_us or moment_us
+        newest = np.append(tags[1:] != tags[:-1], True)
+        self._draft_seen = (tags[fresh & newest], times[fresh & newest])
+        good = fresh & (rows["status"] >> 30 == 0) & (rows["kind"] == NUMBER) & np.isfinite(values)
+        hit = good & ((values > self._top[index]) | (values < self._bottom[index]) | self._every[index])
+        hit |= fresh & ~good & self._clearing[index]
+        if not hit.any():
+            return []
+        stirred = np.zeros(len(self._heeded), bool)
+        stirred[tags[hit]] = True
+        places = np.flatnonzero(fresh & stirred[index] & (newest | (times >= received_us - LATE_US)))
+        # Of values with one timestamp nobody knows which is the last: the one that is nearer to an alarm.
+        places = places[np.lexsort((values[places] * self._upward[tags[places]], times[places], tags[places]))]
+        connected_us = prepared.readings.connected_us
+        changes: list[tuple[Watched, Direction, Change]] = []
+        for place, is_good in zip(places.tolist(), good[places].tolist(), strict=True):
+            tag_id = int(tags[place])
+            if is_good:
+                at = Instant(int(times[place]), received_us, late)
+                changes += self._observe(tag_id, float(values[place]), at, connected_us)
+            else:
+                for key in self._keys[tag_id]:
+                    self._cause(key).doubt()
+        return changes
+
+    def _observe(
+        self, tag_id: int, value: float, at: Instant, connected_us: int
+    ) -> list[tuple[Watched, Direction, Change]]:
+        trend = None
+        if tag_id in self._trends:
+            trend = self._trend(tag_id)
+            trend.add(value, at, connected_us)
+        changes = []
+        for key in self._keys[tag_id]:
+            seen = value if trend is None or key[1] in ("high", "low") else _rate(trend, key[1])
+            changes += [(self._watched[tag_id], key[1], change) for change in self._cause(key).observe(seen, at)]
+        return changes
+
+    def _expire(self, moment_us: int) -> list[tuple[Watched, Direction, Change]]:
+        changes: list[tuple[Watched, Direction, Change]] = []
+        due = {key for key, due_us in self._dues.items() if due_us <= moment_us} | self._draft.keys()
+        left = {
+            tag_id: self._trend(tag_id).expire(moment_us) for tag_id in {key[0] for key in due} & self._trends.keys()
+        }
+        for key in sorted(due):
+            tag_id, direction = key
+            cause, at = self._cause(key), left.get(tag_id)
+            found: list[Change] = []
+            if direction in ("rising", "falling") and at is not None:
+                found += cause.observe(_rate(self._trend(tag_id), direction), at)
+            found += cause.expire(moment_us)
+            changes += [(self._watched[tag_id], direction, change) for change in found]
+        return changes
+
+    def _cause(self, key: Key) -> Cause:
+        if key not in self._draft:
+            self._draft[key] = self._causes[key].copy()
+        return self._draft[key]
+
+    def _trend(self, tag_id: int) -> Trend:
+        if tag_id not in self._draft_trends:
+            self._draft_trends[tag_id] = self._trends[tag_id].copy()
+        return self._draft_trends[tag_id]
+
+    def _rebound(self, tag_id: int) -> None:
+        """Recompute what the fast look at whole batches goes by."""
+        top, bottom, clearing = np.inf, -np.inf, False
+        for key in self._keys[tag_id]:
+            cause = self._causes[key]
+            due_us = cause.due_us
+            if key[1] in ("high", "low"):
+                lower, upper = cause.quiet
+                top, bottom = min(top, upper), max(bottom, lower)
+            elif cause.beyond and (leaves := self._trends[tag_id].due) is not None:
+                due_us = min(leaves.local_us, due_us) if due_us is not None else leaves.local_us
+            clearing = clearing or cause.clearing
+            if due_us is None:
+                self._dues.pop(key, None)
+            else:
+                self._dues[key] = due_us
+        self._top[tag_id], self._bottom[tag_id], self._clearing[tag_id] = top, bottom, clearing
+
+    def _stretch_s(self, tag_id: int) -> float:
+        limits = self._limits[tag_id]
+        window_s = limits.rate_window_s if tag_id in self._trends else 0
+        return float(max(limits.on_delay_s, limits.off_delay_s, window_s))
+
+
+def _rate(trend: Trend, direction: Direction) -> float:
+    return trend.rise_a_minute if direction == "rising" else trend.fall_a_minute
