@@ -19,7 +19,7 @@ from ingest.errors import ConnectError
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.plant import Plant, Server, Tag
 from ingest.security import Pki
-from ingest.server_limits import ServerLimits
+from ingest.server_limits import ServerLimits, batched
 
 _SKEW_S: Final = 5.0
 _MISSING: Final = ("BadNodeIdUnknown", "BadNodeIdInvalid")
@@ -105,16 +105,16 @@ async def _read(client: Client, name: str, server: Server, tags: Sequence[tuple[
             resolved.append((equipment_id, tag, resolve(tag.node, namespaces)))
         except (NamespaceMissingError, ValueError) as error:
             findings.append(Finding(name, equipment_id, tag, "missing", detail=str(error)))
-    for start in range(0, len(resolved), most):
-        part = resolved[start : start + most]
+
+    async def values_of(nodes: Sequence[ua.NodeId]) -> list[ua.DataValue]:
         request = ua.ReadParameters(TimestampsToReturn=ua.TimestampsToReturn.Both)
-        request.NodesToRead = [
-            ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value) for _, _, node_id in part
-        ]
-        values = await client.uaclient.session.read(request)
-        moment = datetime.now(UTC)
-        for (equipment_id, tag, _), value in zip(part, values, strict=True):
-            findings.append(_judge(name, server, equipment_id, tag, value, moment))
+        request.NodesToRead = [ua.ReadValueId(NodeId=node_id, AttributeId=ua.AttributeIds.Value) for node_id in nodes]
+        return list(await client.uaclient.session.read(request))
+
+    values = await batched(values_of, [node_id for _, _, node_id in resolved], most)
+    moment = datetime.now(UTC)
+    for (equipment_id, tag, _), value in zip(resolved, values, strict=True):
+        findings.append(_judge(name, server, equipment_id, tag, value, moment))
     return findings
 
 
@@ -132,17 +132,23 @@ def _judge(name: str, server: Server, equipment_id: str, tag: Tag, value: ua.Dat
         outcome, detail = "wrong type", misfit
     elif late := _out_of_time(server, value.SourceTimestamp, moment):
         outcome, detail = "clock skew", late
-    shown = "" if outcome in ("missing", "no access", "wrong type") else _shown(variant.Value)
+    shown = "" if outcome in ("missing", "no access", "wrong type") else _shown(_of_element(tag, variant.Value))
     return Finding(name, equipment_id, tag, outcome, shown, detail)
 
 
 def _misfit(tag: Tag, variant: ua.Variant) -> str:
     """Why a value is not what plant.yml says, or nothing."""
-    kind = variant.VariantType.name
-    if variant.Value is None:
+    kind, value = variant.VariantType.name, variant.Value
+    if value is None:
         return "" if kind == "Null" else f"{kind} without a value"
-    if isinstance(variant.Value, list):
-        return f"array of {len(variant.Value)} {kind}; plant.yml says {tag.data_type}"
+    if isinstance(value, list) and tag.element is None:
+        return (
+            f"array of {len(value)} {kind}; say element: 0 to {len(value) - 1}" if value else f"empty array of {kind}"
+        )
+    if tag.element is not None and not isinstance(value, list):
+        return f"{kind}, not an array; leave out element: {tag.element}"
+    if tag.element is not None and tag.element >= len(value):
+        return f"array of {len(value)} {kind}; plant.yml says element {tag.element}, counted from 0"
     if kind not in _FITTING[tag.data_type]:
         fitting = next((name for name, kinds in _FITTING.items() if kind in kinds), None)
         advice = f"data_type: {fitting} would fit" if fitting else "a type that can't be collected"
@@ -162,6 +168,11 @@ def _out_of_time(server: Server, stamped: datetime | None, moment: datetime) -> 
         rejected = "; would be rejected (future_tolerance_s)" if ahead > server.future_tolerance_s else ""
         return f"source timestamp {ahead:.0f} s ahead of this machine{rejected}"
     return ""
+
+
+def _of_element(tag: Tag, value: Any) -> Any:
+    inside = isinstance(value, list) and tag.element is not None and tag.element < len(value)
+    return value[tag.element] if inside else value
 
 
 def _shown(value: Any) -> str:

@@ -36,6 +36,11 @@ _POLICIES: Final = {
         security_policies.SecurityPolicyNone,
     )
 }
+_UNSECURED: Final = (
+    ua.uaerrors.BadSecurityModeRejected,
+    ua.uaerrors.BadSecurityPolicyRejected,
+    ua.uaerrors.BadSecurityModeInsufficient,
+)
 
 
 class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
@@ -60,7 +65,12 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
             self.user_private_key = load_key(self._pki.path(server.user_key))
         if server.secure:
             await self._secure(server)
-        await self.connect(auto_reconnect=False)
+        try:
+            await self.connect(auto_reconnect=False)
+        except _UNSECURED:
+            if not server.secure:  # the endpoints, which a secured connection has asked for already, say what would do
+                self._endpoint(server, await self.connect_and_get_server_endpoints())
+            raise
 
     async def _secure(self, server: Server) -> None:
         own = self._pki.own(datetime.now(UTC))
@@ -85,7 +95,7 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
                 return endpoint
         offered = sorted({_offer(endpoint) for endpoint in endpoints})
         raise ConnectError(
-            f"the server doesn't offer {server.security_policy} with {server.mode}; set security_policy and"
+            f"the server doesn't offer {_channel(server.security_policy, server.mode)}; set security_policy and"
             f" security_mode in plant.yml to one of: {', '.join(offered) or 'nothing'}"
         )
 
@@ -226,9 +236,13 @@ def _untrusted(pki: Pki) -> str:
     )
 
 
+def _channel(policy: str, mode: str) -> str:
+    return policy if policy == "None" else f"{policy} with {mode}"
+
+
 def _offer(endpoint: ua.EndpointDescription) -> str:
     policy = _POLICIES.get(endpoint.SecurityPolicyUri) or str(endpoint.SecurityPolicyUri).rpartition("#")[2]
-    return "None" if policy == "None" else f"{policy} with {endpoint.SecurityMode.name}"
+    return _channel(policy, endpoint.SecurityMode.name)
 
 
 def _password(name: str, server: Server) -> str:

@@ -82,7 +82,7 @@ class Pki:
         trusted = self.folder / "trusted"
         if trust == "listed":
             raise ConnectError(
-                f"server {server!r} shows a certificate that is not listed: SHA-256 {shown}, {_subject(certificate)};"
+                f"it shows a certificate that is not listed: SHA-256 {shown}, {_subject(certificate)};"
                 f" if the server's own configuration shows the same fingerprint, put the certificate into {trusted}"
             )
         pin = self.folder / "pinned" / f"{server}.der"
@@ -93,7 +93,7 @@ class Pki:
         known = fingerprint(load_certificate(pin))
         if known != shown:
             raise ConnectError(
-                f"server {server!r} shows another certificate than before: pinned is SHA-256 {known}, shown is SHA-256"
+                f"it shows another certificate than before: pinned is SHA-256 {known}, shown is SHA-256"
                 f" {shown}, {_subject(certificate)}; if it was renewed on purpose, remove {pin} and the next connection"
                 " pins the new one; if not, someone else answers at this address"
             )
