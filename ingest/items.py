@@ -330,7 +330,7 @@ class Items:
                 self._told |= {(event, node) for node in new}
                 self._log.warning(event, count=len(new), some=dict(list(new.items())[:_SOME]))
         self._untold = {}
-        missing = self.missing
+        missing = {tag_id: reason for tag_id, reason in self.missing.items() if reason != _DEAF}
         fresh = {tag_id: reason for tag_id, reason in missing.items() if tag_id not in self._told_missing}
         if fresh:
             nodes = {self._items[self._handles[tag_id]].node: reason for tag_id, reason in list(fresh.items())[:_SOME]}

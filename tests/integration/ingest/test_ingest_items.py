@@ -1,0 +1,260 @@
+"""Monitored items against a server that limits calls, refuses filters, forgets nodes and falls silent."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from asyncua import Client, Server, ua
+from asyncua.server.monitored_item_service import MonitoredItemService
+from asyncua.server.subscription_service import SubscriptionService
+from structlog.testing import capture_logs
+
+from ingest import items as items_module
+from ingest.decoding import HEARTBEAT, rows_of
+from ingest.items import Items
+from ingest.plant import Deadband
+from ingest.subscribed import Subscribed
+from tests.conftest import free_port
+
+URI = "urn:millwright:items"
+PUBLISHING_MS = 50.0
+
+
+class Field:
+    """A server, and a subscription of one client to it whose notifications are noted and kept."""
+
+    def __init__(self, server: Any, index: int, url: str) -> None:
+        self.server, self.index, self.url = server, index, url
+        self.values: list[tuple[int, Any]] = []
+        self.beats = 0
+        self.lost: list[tuple[str, datetime, Sequence[int]]] = []
+
+    async def add(self, name: str, value: Any = 0.0, kind: ua.VariantType = ua.VariantType.Double) -> None:
+        await self.server.nodes.objects.add_variable(ua.NodeId(name, self.index), name, value, kind)
+
+    def forget(self, name: str) -> None:
+        """Delete a node without telling anybody, as this server does."""
+        del self.server.iserver.aspace[ua.NodeId(name, self.index)]
+
+    async def write(self, name: str, value: Any) -> None:
+        data = ua.DataValue(ua.Variant(value), ua.StatusCode(), datetime.now(UTC), datetime.now(UTC))
+        await self.server.write_attribute_value(ua.NodeId(name, self.index), data)
+
+    def of(self, tag_id: int) -> list[Any]:
+        return [value for tag, value in self.values if tag == tag_id]
+
+    @asynccontextmanager
+    async def monitoring(self, items: Items, *, begin: bool = True) -> AsyncIterator[tuple[Client, int]]:
+        async with Client(self.url) as client:
+            parameters = ua.CreateSubscriptionParameters()
+            parameters.RequestedPublishingInterval = PUBLISHING_MS
+            parameters.RequestedMaxKeepAliveCount, parameters.RequestedLifetimeCount = 10, 100
+
+            def take(result: Any) -> None:
+                for notification in result.NotificationMessage.NotificationData or []:
+                    told = [i for i in notification.MonitoredItems if i.ClientHandle != HEARTBEAT]
+                    self.beats += len(notification.MonitoredItems) - len(told)
+                    self.values.extend((i.ClientHandle, i.Value.Value.Value if i.Value.Value else None) for i in told)
+                    items.note(rows_of(told, datetime.now(UTC), datetime.now(UTC)))
+
+            result = await client.uaclient.session.create_subscription(parameters, take)
+            if begin:
+                await items.monitor(client, result.SubscriptionId, PUBLISHING_MS)
+            keeping = asyncio.create_task(items.keep())
+            try:
+                yield client, result.SubscriptionId
+            finally:
+                keeping.cancel()
+                await asyncio.gather(keeping, return_exceptions=True)
+
+    def note_lost(self, _cause: str, detail: str, heard: datetime, tag_ids: Sequence[int]) -> None:
+        self.lost.append((detail, heard, tag_ids))
+
+
+@pytest.fixture
+async def field() -> AsyncIterator[Field]:
+    server = Server()
+    await server.init()
+    url = f"opc.tcp://127.0.0.1:{free_port()}"
+    server.set_endpoint(url)
+    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+    index = await server.register_namespace(URI)
+    async with server:
+        yield Field(server, index, url)
+
+
+def tag(tag_id: int, name: str, **options: Any) -> Subscribed:
+    return Subscribed(tag_id, f"nsu={URI};s={name}", 50, None, **options)
+
+
+async def eventually(holds: Callable[[], Any], wanted: Any, seconds: float = 15.0) -> None:
+    for _ in range(int(seconds / 0.05)):
+        if holds() == wanted:
+            return
+        await asyncio.sleep(0.05)
+    assert holds() == wanted
+
+
+async def test_no_call_is_bigger_than_the_server_says(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = SubscriptionService.create_monitored_items
+    sizes: list[int] = []
+
+    async def limited(self: Any, parameters: Any, *more: Any) -> Any:
+        sizes.append(len(parameters.ItemsToCreate))
+        return await create(self, parameters, *more)
+
+    monkeypatch.setattr(SubscriptionService, "create_monitored_items", limited)
+    node = ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall)
+    await field.server.get_node(node).write_value(ua.Variant(7, ua.VariantType.UInt32))
+    for number in range(30):
+        await field.add(f"N{number}", float(number))
+    items = Items("main", [tag(number + 1, f"N{number}") for number in range(30)])
+    async with field.monitoring(items):
+        assert items.limits.monitored_items_a_call == 7
+        await eventually(lambda: sorted(field.values), [(n + 1, float(n)) for n in range(30)])
+    assert max(sizes) == 7
+    assert len(items) == 30
+
+
+async def test_a_node_that_is_deleted_unsaid_is_found_and_followed_when_it_is_there_again(field: Field) -> None:
+    for name in ("A", "B"):
+        await field.add(name)
+    items = Items("main", [tag(1, "A"), tag(2, "B")], field.note_lost)
+    async with field.monitoring(items):
+        await field.write("A", 1.0)
+        await eventually(lambda: field.of(1), [0.0, 1.0])
+        heard = datetime.now(UTC)
+        field.forget("A")
+        await eventually(lambda: items.missing, {1: "BadNodeIdUnknown"})
+        await field.write("B", 5.0)
+        await eventually(lambda: field.of(2)[-1:], [5.0])
+        await field.add("A", 7.0)
+        await eventually(lambda: field.of(1), [0.0, 1.0, 7.0])
+        await field.write("A", 8.0)
+        await eventually(lambda: field.of(1), [0.0, 1.0, 7.0, 8.0])
+    assert items.missing == {}
+    ((detail, since, tag_ids),) = field.lost
+    assert (detail, list(tag_ids)) == ("BadNodeIdUnknown", [1])
+    assert heard - timedelta(seconds=3) < since <= heard
+
+
+async def test_a_node_that_is_replaced_unsaid_is_monitored_anew(field: Field) -> None:
+    await field.add("A")
+    await field.add("B")
+    items = Items("main", [tag(1, "A"), tag(2, "B")], field.note_lost)
+    with capture_logs() as logs:
+        async with field.monitoring(items):
+            await eventually(lambda: (field.of(1), field.of(2)), ([0.0], [0.0]))
+            field.forget("A")
+            await field.add("A", 3.0)
+            await eventually(lambda: field.of(1), [0.0, 3.0])
+            await field.write("A", 4.0)
+            await eventually(lambda: field.of(1), [0.0, 3.0, 4.0])
+            await asyncio.sleep(2.5)  # a quiet node is asked about and left alone
+    warnings = [(entry["event"], entry["count"]) for entry in logs if entry["log_level"] == "warning"]
+    assert warnings == [("items_deaf", 1)]
+    assert [list(tag_ids) for _, _, tag_ids in field.lost] == [[1]]
+    assert field.of(2) == [0.0]
+
+
+async def test_a_namespace_that_comes_later_brings_its_tags(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items_module, "_FIRST_RETRY_S", 0.2)
+    items = Items("main", [Subscribed(1, "nsu=urn:later;s=A", 50, None), Subscribed(2, "i=99999999999", 50, None)])
+    async with field.monitoring(items):
+        assert "no namespace 'urn:later'" in items.missing[1]
+        index = await field.server.register_namespace("urn:later")
+        await field.server.nodes.objects.add_variable(ua.NodeId("A", index), "A", 1.5)
+        await eventually(lambda: field.of(1), [1.5])
+    assert "4294967295" in items.missing[2]
+
+
+async def test_a_deadband_is_told_to_the_server(field: Field) -> None:
+    await field.add("A")
+    items = Items("main", [tag(1, "A", deadband=Deadband(absolute=1.0))])
+    async with field.monitoring(items):
+        await eventually(lambda: field.of(1), [0.0])
+        for value in (0.5, 2.0, 2.5, 4.0):
+            await field.write("A", value)
+        await eventually(lambda: field.of(1), [0.0, 2.0, 4.0])
+
+
+@pytest.mark.parametrize("refusal", [ua.StatusCodes.BadDeadbandFilterInvalid, ua.StatusCodes.BadFilterNotAllowed])
+async def test_a_refused_deadband_is_said_once_and_the_tag_is_monitored_without(
+    field: Field, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    create = MonitoredItemService._create_data_change_monitored_item
+
+    async def refuse(self: Any, item: Any) -> Any:
+        if item.RequestedParameters.Filter.DeadbandType != ua.DeadbandType.None_:
+            return ua.MonitoredItemCreateResult(StatusCode=ua.StatusCode(refusal))
+        return await create(self, item)
+
+    monkeypatch.setattr(MonitoredItemService, "_create_data_change_monitored_item", refuse)
+    await field.add("A")
+    await field.add("B")
+    two = Deadband(percent=2.0)
+    items = Items("main", [tag(1, "A", deadband=two), tag(2, "B", deadband=two)])
+    with capture_logs() as logs:
+        for _ in range(2):
+            field.values = []
+            async with field.monitoring(items):
+                await field.write("A", 0.0)
+                await field.write("A", 0.25)
+                await eventually(lambda: field.of(1)[-1:], [0.25])
+                assert items.missing == {}
+    assert [(entry["event"], entry["count"]) for entry in logs] == [("deadband_refused", 2)]
+
+
+async def test_a_queue_that_the_server_shortens_is_said_once(field: Field) -> None:
+    field.server.iserver.max_monitored_item_queue_size = 5
+    await field.add("A")
+    items = Items("main", [tag(1, "A")])
+    with capture_logs() as logs:
+        for _ in range(2):
+            async with field.monitoring(items):
+                assert items.queues == {1: 5}
+    assert [(entry["event"], entry["some"]) for entry in logs] == [("queue_shortened", {f"nsu={URI};s=A": "5 of 600"})]
+
+
+async def test_a_type_that_is_not_supported_is_put_to_rest(field: Field) -> None:
+    await field.add("A", [1.0, 2.0])
+    await field.add("B")
+    items = Items("main", [tag(1, "A"), tag(2, "B")], field.note_lost)
+    async with field.monitoring(items):
+        await eventually(lambda: sorted(items.missing), [1])
+        assert items.missing[1].startswith("unsupported type")
+        await field.write("A", [3.0, 4.0])
+        await field.write("B", 1.0)
+        await eventually(lambda: field.of(2), [0.0, 1.0])
+    assert field.of(1) == [[1.0, 2.0]]
+    assert field.lost == []  # it was never there to be lost: its row is rejected with the reason
+
+
+async def test_a_transferred_subscription_keeps_what_is_wanted_still(field: Field) -> None:
+    for name in ("A", "B", "C"):
+        await field.add(name)
+    before = Items("main", [tag(1, "A"), tag(2, "B")])
+    now = Items("main", [tag(1, "A"), tag(2, "B", deadband=Deadband(absolute=5.0)), tag(3, "C")], field.note_lost)
+    async with field.monitoring(before) as (client, subscription):
+        await eventually(lambda: sorted(field.values), [(1, 0.0), (2, 0.0)])
+        kept = before.monitored[1]
+        await now.adopt(client, subscription, PUBLISHING_MS, before.state())
+        assert now.monitored[1] == kept
+        assert now.queues[1] == before.queues[1]
+        assert sorted(now.monitored) == [1, 2, 3]
+        assert now.beating
+        await eventually(lambda: sorted(field.values), [(1, 0.0), (2, 0.0), (2, 0.0), (3, 0.0)])
+        await field.write("B", 4.0)
+        await field.write("A", 1.0)
+        await eventually(lambda: field.of(1), [0.0, 1.0])
+        assert field.of(2) == [0.0, 0.0]
+
+
+async def test_the_clock_beats(field: Field) -> None:
+    items = Items("main", [])
+    async with field.monitoring(items):
+        assert items.beating
+        await eventually(lambda: field.beats >= 2, True)
