@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-import numpy as np
 import psycopg
 import structlog
 
+from ingest.gaps import Gap
+from ingest.notes import Loss, Note, is_note, note_from_bytes, note_to_bytes
 from ingest.plant import Plant
 from ingest.readings import Readings, from_bytes, to_bytes, to_us
 from ingest.security import Pki
+from ingest.servers import ServerTakenError
 from ingest.session import Session
-from ingest.spool import Position, Spool, SpoolFullError
+from ingest.spool import Spool, SpoolFullError
 from ingest.subscribed import Subscribed
-from ingest.writer import Landed, ServerTakenError, Writer
+from ingest.trouble import diagnose
+from ingest.watch import Watch
+from ingest.writer import Writer
 from warehouse.settings import Settings
 
-LANDING_INTERVAL_S: Final = 0.1
+# What comes in one publishing lands in one transaction; while that runs, the next one gathers.
+LANDING_INTERVAL_S: Final = 0.02
 METRICS_INTERVAL_S: Final = 5.0
 _BATCH_BYTES: Final = 4 << 20
 _LONGEST_BACKOFF_S: Final = 5.0
-_DRAIN_S: Final = 4.0
-_SPOOL_BYTES: Final = 4 << 30
-
-
-@dataclass(frozen=True)
-class _Lost:
-    """Values may be missing after `at`; `heard` is None for what an earlier worker left."""
-
-    at: Position
-    cause: str
-    detail: str
-    heard: datetime | None
+# Together under the five seconds that a stop may take.
+_CLOSE_S: Final = 2.0
+_DRAIN_S: Final = 2.5
 
 
 class Collector:
@@ -47,7 +44,7 @@ class Collector:
     def __init__(self, settings: Settings, plant: Plant, server: str, tag_ids: dict[tuple[str, str], int]) -> None:
         self.server = server
         self._log = structlog.get_logger("ingest").bind(server=server)
-        self._spool = Spool(settings.var / "spool" / server, _SPOOL_BYTES)
+        self._spool = Spool(settings.var / "spool" / server, round(settings.spool_gb * 1e9))
         self._writer = Writer(settings, server, plant, tag_ids)
         subscribed = [
             Subscribed.of(tag_ids[server, tag.address], tag)
@@ -56,36 +53,83 @@ class Collector:
             for tag in equipment.tags
         ]
         self.session = Session(server, plant.servers[server], subscribed, self, Pki(settings.var / "pki"))
+        self.watch = Watch(server, plant.servers[server].url, self._spool, self.session)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"landing-{server}")
-        # What an earlier worker spooled lands first; the gap since then begins behind it.
-        self._lost = deque([_Lost(self._spool.end, "outage", "the worker was not running", None)])
+        self._notes: deque[bytes] = deque()
+        self._noted = asyncio.Event()
+        self._appending = asyncio.Lock()
         self._arrived = asyncio.Event()
-        self._metrics = _Metrics()
         self._troubled: str | None = None
         self._locked = False
 
     async def take(self, readings: Readings) -> None:
         """Put readings on disk; waits, rather than dropping anything, while the spool or the disk is full."""
         payload = to_bytes(readings)
+        await self._append(payload)
+        self.watch.metrics.received(len(readings), len(payload))
+
+    def lost(self, cause: str, detail: str, heard: datetime | None, tag_ids: Sequence[int] | None = None) -> str:
+        """Note a loss behind everything that has been taken so far; returns its id."""
+        loss = Loss(
+            cause,
+            detail,
+            to_us(datetime.now(UTC)),
+            None if heard is None else to_us(heard),
+            None if tag_ids is None else list(tag_ids),
+        )
+        self.watch.lost(cause, heard if tag_ids is None else None)
+        self.note(loss)
+        return loss.loss_id
+
+    def note(self, note: Note) -> None:
+        """Put a note behind everything that has been taken so far, on disk before anything that is taken later."""
+        self._notes.append(note_to_bytes(note))
+        self._noted.set()
+
+    async def gaps(self, most: int) -> list[Gap]:
+        """Gaps that the server's history is to be asked about; none while Postgres is away or values wait to land."""
+        if self._spool.pending_bytes:
+            return []
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, self._writer.gaps, datetime.now(UTC), most
+            )
+        except psycopg.Error:
+            return []  # the landing tells about it, and waits for it
+
+    async def _append(self, payload: bytes | None = None) -> None:
         told = False
+        async with self._appending:  # what comes while the disk is full keeps its order
+            while True:
+                try:
+                    while self._notes:
+                        self._spool.append(self._notes[0])
+                        self._notes.popleft()
+                    if payload is not None:
+                        self._spool.append(payload)
+                    break
+                except (SpoolFullError, OSError) as error:
+                    told = await self._wait_for_room(error, told)
         while True:
             try:
-                self._spool.append(payload)
                 await self._spool.sync()
                 break
-            except (SpoolFullError, OSError) as error:
-                if not told:
-                    self._log.error(
-                        "spool_refuses", reason=str(error), policy="values wait on the server until there is room"
-                    )
-                    told = True
-                await asyncio.sleep(1.0)
+            except OSError as error:
+                told = await self._wait_for_room(error, told)
         self._arrived.set()
 
-    def lost(self, cause: str, detail: str, heard: datetime) -> None:
-        """Note a loss behind everything that has been spooled so far."""
-        self._lost.append(_Lost(self._spool.end, cause, detail, heard))
-        self._arrived.set()
+    async def _wait_for_room(self, error: Exception, told: bool) -> bool:
+        if not told:
+            self._log.error("spool_refuses", reason=str(error), policy="values wait on the server until there is room")
+        await asyncio.sleep(1.0)
+        return True
+
+    async def _keep_notes(self) -> None:
+        """Put notes on disk that no readings follow."""
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            await self._append()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until `stop`, then drain for a few seconds; what is left stays in the spool for the next start.
@@ -94,13 +138,16 @@ class Collector:
         """
         drained = asyncio.Event()
         landing = asyncio.create_task(self._land_until(drained))
+        noting = asyncio.create_task(self._keep_notes())
         collecting = asyncio.create_task(self.session.run(stop))
         try:
             # The landing ends first only by an error that no waiting mends.
-            await asyncio.wait({landing, collecting}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({landing, collecting, noting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stop.set()
-            await collecting
+            await _within(_CLOSE_S, collecting)
+            noting.cancel()
+            self.watch.stop()
             drained.set()
             self._arrived.set()
             try:
@@ -113,6 +160,11 @@ class Collector:
                 self._writer.close()
                 self._spool.close()
 
+    def discard(self) -> None:
+        """Let go of the spool of a collector that has not run."""
+        self._thread.shutdown(wait=False)
+        self._spool.close()
+
     async def _land_until(self, drained: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         backoff = 0.1
@@ -124,6 +176,7 @@ class Collector:
                 if self._troubled is not None:
                     self._log.info("landing_resumed", pending_bytes=self._spool.pending_bytes)
                     self._troubled = None
+                self.watch.trouble = None
             except ServerTakenError:
                 # After a restart of Postgres the lock of our own lost connection may live on for a moment.
                 if not self._locked or backoff >= _LONGEST_BACKOFF_S:
@@ -147,87 +200,69 @@ class Collector:
                 return
             self._arrived.clear()
             try:
-                await asyncio.wait_for(self._arrived.wait(), 1.0)
-                await asyncio.sleep(LANDING_INTERVAL_S)  # what comes in one publishing lands in one transaction
+                await asyncio.wait_for(self._arrived.wait(), self._writer.until_tick(datetime.now(UTC)))
+                await asyncio.sleep(LANDING_INTERVAL_S)
             except TimeoutError:
                 continue
 
     def _tell(self, error: psycopg.Error) -> None:
         """One line when landing stops, by class of error, and one when it goes on."""
-        kind = type(error).__name__
-        if kind == self._troubled:
+        found = diagnose(error)
+        self.watch.trouble = f"Postgres takes nothing: {found.kind}"
+        if found.kind == self._troubled:
             return
-        self._troubled = kind
-        advice = "retrying; readings are kept in the spool"
-        if isinstance(error, psycopg.errors.InsufficientPrivilege):
-            advice = "grant it: `python -m warehouse migrate` restores the grants; " + advice
-        message = str(error).strip().splitlines()
-        self._log.error("landing_fails", kind=kind, reason=message[0] if message else kind, advice=advice)
+        self._troubled = found.kind
+        self._log.error(
+            "landing_fails",
+            trouble=found.trouble.value,
+            kind=found.kind,
+            reason=found.reason,
+            advice=f"{found.advice}; readings are kept in the spool",
+        )
 
     def _step(self) -> bool:
         """Land what there is, in the landing thread; returns whether there was anything."""
-        self._writer.connect()
+        self.watch.confirm(self._writer.connect(), datetime.now(UTC))
         self._locked = True
-        until = self._lost[0].at if self._lost else None
-        payloads = self._spool.read(_BATCH_BYTES, until)
-        if payloads:
-            batches = []
-            for payload in payloads:
-                try:
+        payloads = self._spool.read(_BATCH_BYTES)
+        batches: list[Readings] = []
+        for payload in payloads:
+            try:
+                if not is_note(payload):
                     batches.append(from_bytes(payload))
-                except ValueError as error:
-                    self._log.error("spool_record_unreadable", reason=str(error), bytes=len(payload))
-            if batches:
-                moment = datetime.now(UTC)
-                self._metrics.add(self._writer.land(batches, moment), to_us(datetime.now(UTC)))
-            self._spool.trim()
-            return True
-        if self._lost and self._spool.read_position >= self._lost[0].at:
-            lost = self._lost[0]
-            if lost.heard is None:
-                self._writer.resume(lost.cause, lost.detail)
-            else:
-                self._writer.lost(lost.cause, lost.detail, lost.heard)
-            self._lost.popleft()
-            return True
-        return False
+                    continue
+                note = note_from_bytes(payload)
+            except ValueError as error:
+                self._log.error("spool_record_unreadable", reason=str(error), bytes=len(payload))
+                continue
+            # What was taken before a note lands before it counts, and what was taken after it later.
+            self._land(batches)
+            batches = []
+            self._writer.note(note)
+        self._land(batches)
+        self._spool.trim()
+        if not payloads:
+            # Everything has landed: what timers and a late spool have left to do is done now.
+            self._writer.tick(datetime.now(UTC))
+        return bool(payloads)
+
+    def _land(self, batches: list[Readings]) -> None:
+        if batches:
+            moment = datetime.now(UTC)
+            self.watch.metrics.landed(self._writer.land(batches, moment), to_us(datetime.now(UTC)))
 
     def _measure(self, seconds: float) -> None:
-        metrics = self._metrics.take(seconds)
-        metrics["spool_bytes"] = float(self._spool.pending_bytes)
-        metrics["reconnects"] = float(self.session.reconnects)
-        metrics["connected_tags"] = float(self.session.connected_tags)
-        if self.session.clock_skew_s is not None:
-            metrics["clock_skew_s"] = self.session.clock_skew_s
         try:
-            self._writer.record_metrics(metrics)
+            self._writer.record_metrics(self.watch.take(seconds))
         except psycopg.Error as error:
             # Metrics are never worth a reading: the landing goes on.
             self._log.warning("metrics_not_recorded", reason=str(error).strip().splitlines()[0])
 
 
-class _Metrics:
-    """Counts of the landings since the last take; used from the landing thread."""
-
-    def __init__(self) -> None:
-        self._rows = self._rejected = self._overflows = 0
-        self._lags: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
-
-    def add(self, landed: Landed, now_us: int) -> None:
-        self._rows += landed.rows
-        self._rejected += landed.rejected
-        self._overflows += landed.overflows
-        if len(landed.current_us):
-            self._lags.append((now_us - landed.current_us) / 1000.0)
-
-    def take(self, seconds: float) -> dict[str, float]:
-        metrics = {
-            "values_per_s": self._rows / seconds,
-            "rejected": float(self._rejected),
-            "overflows": float(self._overflows),
-        }
-        if self._lags:
-            metrics["lag_ms_p50"], metrics["lag_ms_p99"] = np.percentile(np.concatenate(self._lags), [50, 99]).tolist()
-        self._rows = self._rejected = self._overflows = 0
-        self._lags = []
-        return metrics
+async def _within(seconds: float, task: asyncio.Task[None]) -> None:
+    """Let the task end, or end it after `seconds`; raises what it raises."""
+    await asyncio.wait({task}, timeout=seconds)
+    if not task.done():
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -8,7 +8,7 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
@@ -39,8 +39,11 @@ class Sink(Protocol):
     async def take(self, readings: Readings) -> None:
         """Return when the readings are durable: they are acknowledged to the server right after."""
 
-    def lost(self, cause: str, detail: str, heard: datetime) -> None:
-        """Values may be missing from `heard` on, for every tag, until its next one."""
+    def lost(self, cause: str, detail: str, heard: datetime | None, tag_ids: Sequence[int] | None = None) -> str:
+        """Values of all tags, or of these, may be missing from `heard` on (the server's clock) until the next of each.
+
+        With `heard` None: since the last value of each of `tag_ids`, or since the newest of all. Returns the loss's id.
+        """
 
 
 class Session:
@@ -51,6 +54,8 @@ class Session:
         self.connected_tags = 0
         self.reconnects = 0
         self.clock_skew_s: float | None = None
+        self.reason: str | None = None
+        """why there is no connection, in a line; that of the last one while there is"""
         self._server = server
         self._items = Items(name, tags)
         self._sink = sink
@@ -64,9 +69,15 @@ class Session:
         self._heard_at: datetime | None = None
         self._holding = 0
 
+    @property
+    def missing(self) -> int:
+        """How many tags the server doesn't have."""
+        return len(self._items.missing)
+
     async def run(self, stop: asyncio.Event) -> None:
         """Connect, collect, and begin again after whatever happens; returns when stopped."""
         failures = 0
+        self._sink.lost("outage", "the worker was not running", None)
         while not stop.is_set():
             started = time.monotonic()
             collecting = asyncio.create_task(self._collect())
@@ -75,14 +86,14 @@ class Session:
             stopping.cancel()
             if not collecting.done():
                 collecting.cancel()
-            reason = await _outcome(collecting)
+            self.reason = reason = await _outcome(collecting)
             was_connected, self.connected_tags = self.connected_tags > 0, 0
             if stop.is_set():
                 break
             if was_connected:
                 self.reconnects += 1
                 self._log.warning("connection_lost", reason=reason)
-                self._sink.lost("outage", reason, self._heard_at or self._connected)
+                self._lose("outage", reason)
             failures = 0 if time.monotonic() - started > 2 * _LONGEST_BACKOFF_S else failures + 1
             pause = min(_LONGEST_BACKOFF_S, 0.5 * 2 ** min(failures - 1, 10)) * random.uniform(0.5, 1.0)
             if not was_connected and failures & (failures - 1) == 0:  # 1st, 2nd, 4th, 8th …: no flood
@@ -152,7 +163,7 @@ class Session:
             except Exception as error:
                 # Not acknowledged: the server keeps it, and the gap says that it is not here.
                 self._log.error("notification_undecodable", error=repr(error), bytes=len(raw))
-                self._sink.lost("undecodable", repr(error)[:200], self._heard_at or self._connected)
+                self._lose("undecodable", repr(error)[:200])
                 continue
             await self._handle(session, published, received)
 
@@ -173,6 +184,11 @@ class Session:
             self._heard_at = received
             self._acks.append(_acknowledgement(published.subscription_id, published.sequence_number))
 
+    def _lose(self, cause: str, detail: str) -> None:
+        """Values may be missing since the publishing before the one that was heard last, in the server's time."""
+        heard = (self._heard_at or self._connected) + timedelta(seconds=self.clock_skew_s or 0.0)
+        self._sink.lost(cause, detail, heard - timedelta(milliseconds=self._server.publishing_interval_ms))
+
     def _missed(self, published: Publication) -> range | list[int]:
         """Sequence numbers between the last and this one; a keep-alive names the next one to come."""
         if published.subscription_id != self._subscription:
@@ -190,7 +206,7 @@ class Session:
             raise
         except Exception as error:  # forgotten by the server, or not to be parsed
             self._log.warning("sequence_gap", sequence=sequence, reason=describe(error))
-            self._sink.lost("sequence_gap", f"message {sequence}", self._heard_at or self._connected)
+            self._lose("sequence_gap", f"message {sequence}")
             return
         again = decoding.publication(self._subscription, message, datetime.now(UTC), self._connected)
         if len(again.readings):

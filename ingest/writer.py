@@ -16,23 +16,20 @@ from ingest import landing
 from ingest.alarms import Alarms
 from ingest.alerts import Watched
 from ingest.decoding import SEPARATOR
-from ingest.errors import IngestError
-from ingest.gaps import Gaps
+from ingest.gaps import Gap, Gaps
 from ingest.landing import Prepared
 from ingest.marks import Marks
+from ingest.notes import Loss, Note, Resumed, Verdict
 from ingest.plant import Plant
 from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
 from ingest.rejected import Rejected, reject, rejection
+from ingest.servers import claim
 from ingest.trouble import Trouble, diagnose, lacks_partition
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 # Later than this a value is history, and an alarm about it would be noise.
 ALARM_AGE: Final = timedelta(seconds=60)
-
-
-class ServerTakenError(IngestError):
-    """Another worker collects this server; two would do everything twice."""
 
 
 @dataclass(frozen=True)
@@ -85,14 +82,7 @@ class Writer:
             return self._connection
         connection = connect(self._settings, Role.INGEST, autocommit=True)
         try:
-            taken = connection.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", (self._server,)
-            ).fetchone()
-            if taken is None or not taken[0]:
-                raise ServerTakenError(
-                    f"server {self._server!r} is being collected by another worker; stop that one,"
-                    " or give each its own with --server"
-                )
+            claim(connection, self._server)
             rows = connection.execute(
                 "SELECT tag_id, source_ts FROM raw.tag_latest WHERE tag_id = ANY(%s)", (list(self._nodes),)
             )
@@ -110,29 +100,40 @@ class Writer:
         if self._connection is not None:
             self._connection.close()
 
-    def resume(self, cause: str, detail: str) -> None:
-        """Open gaps from where the worker before this one stopped; for tags that it landed, not for backfilled ones."""
+    def note(self, note: Note) -> None:
+        """Bring a note of the session into the ledger; the same one twice is once."""
         connection = self.connect()
-        live = connection.execute(
+        try:
+            with connection.transaction():
+                if isinstance(note, Verdict):
+                    self._gaps.judge(connection, note)
+                elif isinstance(note, Resumed):
+                    self._gaps.resumed(connection, note)
+                elif note.heard_us is None and note.tag_ids is None:
+                    self._away(connection, note)
+                else:
+                    self._gaps.open(connection, self._server, note, self._latest, note.heard_us)
+        except BaseException:
+            self._gaps.forget()
+            raise
+        self._gaps.settle()
+
+    def _away(self, connection: psycopg.Connection, loss: Loss) -> None:
+        """Open gaps from where the worker before this one stopped; for tags that it landed, not for backfilled ones."""
+        last = connection.execute(
             "SELECT t.tag_id, last.source_ts FROM unnest(%s::integer[]) AS t (tag_id) CROSS JOIN LATERAL"
             " (SELECT e.source_ts, e.origin FROM raw.sensor_events AS e WHERE e.tag_id = t.tag_id"
-            " ORDER BY e.source_ts DESC LIMIT 1) AS last WHERE last.origin = 'live'",
+            " ORDER BY e.source_ts DESC LIMIT 1) AS last WHERE last.origin <> 'backfill'",
             (list(self._nodes),),
         ).fetchall()
-        if not live:
-            return
-        latest = {tag_id: to_us(source_ts) for tag_id, source_ts in live}
+        latest = {tag_id: to_us(source_ts) for tag_id, source_ts in last}
         # The server was heard until its most recent value; a tag that was silent then had not changed.
-        heard = max(latest.values()) - self._options.publishing_interval_ms * 1000
-        with connection.transaction():
-            self._gaps.open(connection, latest, heard, cause, detail)
+        heard = max(latest.values(), default=0) - self._options.publishing_interval_ms * 1000
+        self._gaps.open(connection, self._server, loss, latest, heard if latest else None)
 
-    def lost(self, cause: str, detail: str, heard: datetime) -> None:
-        """Open gaps: values may be missing since the last publishing before `heard`."""
-        connection = self.connect()
-        since = to_us(heard) - self._options.publishing_interval_ms * 1000
-        with connection.transaction():
-            self._gaps.open(connection, self._latest, since, cause, detail)
+    def gaps(self, moment: datetime, most: int) -> list[Gap]:
+        """Gaps that the server's history is to be asked about now."""
+        return self._gaps.due(self.connect(), moment, most)
 
     def land(self, batches: Sequence[Readings], moment: datetime) -> Landed:
         """Land batches that were received up to `moment`. Rows that can't be used are rejected one by one."""
@@ -141,10 +142,11 @@ class Writer:
         past = [batch for batch in batches if batch.origin != LIVE]
         late = [batch for batch in live if to_us(moment) - batch.received_us >= age_us]
         timely = [batch for batch in live if to_us(moment) - batch.received_us < age_us]
-        # What a spool held back, and what a server kept for us, lands like the rest, in silence.
+        # What a spool held back, and what a server kept for us, lands like the rest, in silence. A batch of history
+        # answers for its stretch of each tag, so it is not mixed with another.
         landed = [
             self._land_sifted(part, moment, alarms)
-            for part, alarms in ((past, False), (late, False), (timely, True))
+            for part, alarms in (*(([batch], False) for batch in past), (late, False), (timely, True))
             if part
         ]
         return landed[0] if len(landed) == 1 else _sum(landed)
@@ -248,8 +250,9 @@ class Writer:
                 landing.ensure_partitions(connection, days)
                 if len(rows):
                     new = self._insert(connection, prepared, to_us(moment), direct)
-                    overflows = self._gaps.overflowed(connection, prepared, self._latest)
-                    self._gaps.close(connection, prepared)
+                    self._gaps.cover(connection, prepared, self._latest)
+                    self._gaps.close(connection, prepared, self._latest)
+                    overflows = self._gaps.overflowed(connection, prepared)
                     landing.upsert_latest(connection, prepared)
                     if prepared.readings.origin == LIVE:
                         transitions = self._alarms.evaluate(connection, prepared, to_us(moment), late=not alarms)

@@ -9,8 +9,9 @@ import pytest
 
 from ingest.plant import Plant
 from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
+from ingest.servers import ServerTakenError
 from ingest.tags import sync_plant
-from ingest.writer import ServerTakenError, Writer
+from ingest.writer import Writer
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
 from warehouse.settings import Settings
 
@@ -140,39 +141,6 @@ def test_a_server_has_one_worker(landing: Landing, warehouse: Settings) -> None:
     other = Landing(warehouse, PLANT)
     with pytest.raises(ServerTakenError, match="another worker"):
         other.writer.connect()
-
-
-def gaps(admin: psycopg.Connection) -> list[Any]:
-    return admin.execute(
-        "SELECT cause, repaired, extract(EPOCH FROM from_ts - %s)::float8, extract(EPOCH FROM to_ts - %s)::float8"
-        " FROM raw.sensor_gaps ORDER BY tag_id, gap_id",
-        (T0, T0),
-    ).fetchall()
-
-
-def test_an_outage_is_a_gap_from_the_last_value_to_the_next(landing: Landing, admin: psycopg.Connection) -> None:
-    landing.land(("T", 1, 1.0), ("V", 0, 1.0))
-    landing.writer.lost("outage", "gone", T0 + timedelta(seconds=1))
-    assert gaps(admin) == [("outage", False, 1.0, None), ("outage", False, 0.5, None)]
-    landing.land(("T", 9, 2.0), ("T", 10, 3.0), ("V", 0, 1.0))
-    # The second tag comes back with the value it had: it has not changed, nothing is missing.
-    assert gaps(admin) == [("outage", False, 1.0, 9.0), ("outage", True, 0.5, 0.5)]
-
-
-def test_the_overflow_bit_is_a_gap(landing: Landing, admin: psycopg.Connection) -> None:
-    landing.land(("T", 1, 1.0))
-    landing.land(("T", 5, 2.0, 0x480), ("T", 6, 3.0))
-    assert gaps(admin) == [("queue_overflow", False, 1.0, 5.0)]
-
-
-def test_a_worker_that_was_away_leaves_a_gap(landing: Landing, warehouse: Settings, admin: psycopg.Connection) -> None:
-    landing.land(("T", 1, 1.0))
-    landing.writer.close()
-    again = Landing(warehouse, PLANT)
-    again.writer.resume("outage", "the worker was not running")
-    again.land(("T", 20, 2.0))
-    assert gaps(admin) == [("outage", False, 1.0, 20.0)]
-    again.writer.close()
 
 
 def test_history_lands_beside_what_is_live_and_in_silence(landing: Landing, admin: psycopg.Connection) -> None:
