@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,7 @@ def commands_page() -> str:
         module = importlib.import_module(f"{folder}.__main__")
         group: Any = get_command(module.app)
         lines += [f"## {folder}\n", f"{(module.app.info.help or '').strip()}\n"]
-        commands = getattr(group, "commands", {folder: group})
-        for name, command in commands.items():
+        for name, command in _flat(getattr(group, "commands", {folder: group})):
             if command.hidden:
                 continue
             lines += [f"### `python -m {folder} {name}`\n", " ".join((command.help or "").split()) + "\n"]
@@ -61,6 +61,13 @@ def commands_page() -> str:
             if rows:
                 lines += ["| argument or option | meaning |", "|---|---|", *rows, ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _flat(commands: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, command) of all commands, each group before its own."""
+    for name, command in commands.items():
+        yield prefix + name, command
+        yield from _flat(getattr(command, "commands", {}), f"{prefix}{name} ")
 
 
 def _parameter(parameter: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import psycopg
 import typer
@@ -13,6 +13,9 @@ import typer
 from ingest.errors import IngestError
 from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest.rejected import Wanted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -89,6 +92,96 @@ def run_command(
 
     settings = Settings()
     raise typer.Exit(run(settings, load_plant(plant or settings.plant), server))
+
+
+rejected_app = typer.Typer(no_args_is_help=True, help="Readings that couldn't be used: list, retry, export.")
+app.add_typer(rejected_app, name="rejected")
+
+ReasonOption = Annotated[str | None, typer.Option(help="only reasons that contain this")]
+RejectedServerOption = Annotated[str | None, typer.Option("--server", help="only readings of this server")]
+SinceOption = Annotated[datetime | None, typer.Option(help="rejected from this time on (UTC)")]
+UntilOption = Annotated[datetime | None, typer.Option(help="rejected before this time (UTC)")]
+LandedTooOption = Annotated[bool, typer.Option("--all", help="those too that a retry has landed since")]
+
+
+def _wanted(
+    reason: str | None, server: str | None, since: datetime | None, until: datetime | None, landed_too: bool = False
+) -> Wanted:
+    from ingest.rejected import Wanted
+
+    began, ended = (None if moment is None else moment.replace(tzinfo=UTC) for moment in (since, until))
+    return Wanted(reason, server, began, ended, landed_too)
+
+
+@rejected_app.command("list")
+def rejected_list_command(
+    reason: ReasonOption = None,
+    server: RejectedServerOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    landed_too: LandedTooOption = False,
+    limit: Annotated[int, typer.Option(min=1, help="how many of the newest")] = 20,
+) -> None:
+    """Count rejected readings by server and reason, and show the newest."""
+    from rich.console import Console
+
+    from ingest.rejected import by_reason, newest, tables
+    from warehouse.roles import Role, connect
+
+    wanted = _wanted(reason, server, since, until, landed_too)
+    with connect(Settings(), Role.INGEST) as connection:
+        counts = by_reason(connection, wanted)
+        if not counts:
+            typer.echo("no rejected readings")
+            return
+        for table in tables(counts, newest(connection, wanted, limit)):
+            Console().print(table)
+
+
+@rejected_app.command("retry")
+def rejected_retry_command(
+    reason: ReasonOption = None,
+    server: RejectedServerOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    plant: PlantOption = None,
+) -> None:
+    """Land what the plant file and the warehouse make usable by now; repeating it changes nothing."""
+    from ingest.plant import load_plant
+    from ingest.retry import retry
+
+    settings = Settings()
+    described = load_plant(plant or settings.plant)
+    outcome = retry(settings, described, _wanted(reason, server, since, until), datetime.now(UTC))
+    typer.echo(f"{outcome.landed:,} landed, {outcome.there:,} there already, {outcome.unusable.total():,} not usable")
+    for why, count in outcome.unusable.most_common():
+        typer.echo(f"{count:>9,}  {why}")
+
+
+@rejected_app.command("export")
+def rejected_export_command(
+    file: Annotated[Path, typer.Argument(help="CSV to write; - for standard output")],
+    reason: ReasonOption = None,
+    server: RejectedServerOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    landed_too: LandedTooOption = False,
+) -> None:
+    """Write rejected readings as CSV, oldest first."""
+    from ingest.rejected import export
+    from warehouse.roles import Role, connect
+
+    wanted = _wanted(reason, server, since, until, landed_too)
+    with connect(Settings(), Role.INGEST) as connection:
+        if str(file) == "-":
+            export(connection, wanted, sys.stdout.buffer)
+            return
+        try:
+            with file.open("wb") as target:
+                count = export(connection, wanted, target)
+        except OSError as error:
+            raise IngestError(f"{file}: can't be written: {error.strerror}") from error
+    typer.echo(f"{file}: {count:,} rejected readings")
 
 
 def main() -> None:

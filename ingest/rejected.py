@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.rows import dict_row
+from rich.table import Table
+from rich.text import Text
 
 from ingest.decoding import SEPARATOR
 from ingest.readings import (
@@ -95,3 +99,81 @@ def reject(
 
 def _moment(us: int) -> datetime | None:
     return to_datetime(us) if OLDEST_US <= us <= NEWEST_US else None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rejected readings: all that were not landed since, or those that fit everything that is given."""
+
+    reason: str | None = None
+    server: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    landed_too: bool = False
+
+    @property
+    def condition(self) -> sql.Composable:
+        """A condition on `raw.rejected_events AS r`."""
+        parts: list[sql.Composable] = [] if self.landed_too else [sql.SQL("r.landed_at IS NULL")]
+        for text, value in (
+            ("strpos(lower(r.reason), lower({})) > 0", self.reason),
+            ("r.server = {}", self.server),
+            ("r.rejected_at >= {}", self.since),
+            ("r.rejected_at < {}", self.until),
+        ):
+            if value is not None:
+                parts.append(sql.SQL(text).format(sql.Literal(value)))
+        return sql.SQL(" AND ").join(parts) if parts else sql.SQL("true")
+
+
+_COLUMNS: Final = sql.SQL(
+    "r.rejected_id, r.rejected_at, r.server, r.tag_id, r.node_id, r.source_ts, r.server_ts, r.received_at, r.kind,"
+    " r.payload, r.status, r.reason, r.origin, r.landed_at"
+)
+
+
+def newest(connection: psycopg.Connection, wanted: Wanted, most: int) -> list[dict[str, Any]]:
+    """The newest rejected readings, at most `most` of them, as columns by name."""
+    query = sql.SQL("SELECT {} FROM raw.rejected_events AS r WHERE {} ORDER BY r.rejected_id DESC LIMIT {}")
+    cursor = connection.cursor(row_factory=dict_row)
+    return cursor.execute(query.format(_COLUMNS, wanted.condition, most)).fetchall()
+
+
+def by_reason(connection: psycopg.Connection, wanted: Wanted) -> list[tuple[str, str, int, datetime]]:
+    """(server, reason, how many, the newest) of rejected readings, the most frequent first."""
+    query = sql.SQL(
+        "SELECT coalesce(r.server, ''), r.reason, count(*), max(r.rejected_at) FROM raw.rejected_events AS r"
+        " WHERE {} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+    )
+    return connection.execute(query.format(wanted.condition)).fetchall()
+
+
+def export(connection: psycopg.Connection, wanted: Wanted, file: BinaryIO) -> int:
+    """Rejected readings as CSV with a header, oldest first; returns how many."""
+    query = sql.SQL(
+        "COPY (SELECT {} FROM raw.rejected_events AS r WHERE {} ORDER BY r.rejected_id) TO STDOUT (FORMAT csv, HEADER)"
+    )
+    with connection.cursor() as cursor:
+        with cursor.copy(query.format(_COLUMNS, wanted.condition)) as copy:
+            for block in copy:
+                file.write(block)
+        return cursor.rowcount
+
+
+def tables(counts: Sequence[tuple[str, str, int, datetime]], rows: Sequence[dict[str, Any]]) -> tuple[Table, Table]:
+    """Counts by reason and single readings, for a terminal."""
+    reasons = Table("readings", "server", "reason", "newest (UTC)", box=None, pad_edge=False)
+    for server, reason, count, last in counts:
+        reasons.add_row(f"{count:,}", Text(server), Text(reason), f"{last:%Y-%m-%d %H:%M:%S}")
+    single = Table("id", "node", "source time (UTC)", "value", "status", "reason", box=None, pad_edge=False)
+    for row in rows:
+        source = row["source_ts"]
+        single.add_row(
+            str(row["rejected_id"]),
+            Text(str(row["node_id"] or row["tag_id"] or "")),
+            "" if source is None else source.isoformat(" ", "milliseconds").removesuffix("+00:00"),
+            Text("" if row["payload"] is None else str(row["payload"])[:40]),
+            "" if row["status"] is None else f"0x{row['status']:08X}",
+            Text(f"{row['reason']}{' (landed since)' if row['landed_at'] else ''}"),
+        )
+    return reasons, single
