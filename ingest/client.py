@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from asyncua import Client, ua
+from asyncua.client.ua_session import SessionState
 from asyncua.crypto import security_policies, uacrypto
 from cryptography import x509
 
@@ -50,19 +51,19 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
         super().__init__(server.url, timeout=REQUEST_TIMEOUT_S, watchdog_intervall=3600.0)
         self.name = self.description = "Millwright ingest"
         self.session_timeout = server.session_timeout_s * 1000
-        self._plant_name, self._plant_server, self._pki = name, server, pki
+        self.plant_name, self.plant_server, self.pki = name, server, pki
 
     async def open(self) -> None:
         """Connect and activate a session. Raises ConnectError, or what asyncua raises."""
-        server = self._plant_server
+        server = self.plant_server
         if server.secure or server.identified:
             self.certificate_validator = self._admit
         if server.username:
             self.set_user(server.username)
-            self.set_password(_password(self._plant_name, server))
+            self.set_password(_password(self.plant_name, server))
         elif server.user_certificate and server.user_key:
-            self.user_certificate = load_certificate(self._pki.path(server.user_certificate))
-            self.user_private_key = load_key(self._pki.path(server.user_key))
+            self.user_certificate = load_certificate(self.pki.path(server.user_certificate))
+            self.user_private_key = load_key(self.pki.path(server.user_key))
         if server.secure:
             await self._secure(server)
         try:
@@ -73,12 +74,12 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
             raise
 
     async def _secure(self, server: Server) -> None:
-        own = self._pki.own(datetime.now(UTC))
+        own = self.pki.own(datetime.now(UTC))
         endpoint = self._endpoint(server, await self.connect_and_get_server_endpoints())
         certificate = uacrypto.x509_from_der(endpoint.ServerCertificate)
         if certificate is None:
             raise ConnectError(f"the endpoint has no certificate, and {server.security_policy} needs one")
-        self._pki.admit(self._plant_name, certificate, server.trust)
+        self.pki.admit(self.plant_name, certificate, server.trust)
         self.application_uri = own.application_uri
         await self.set_security(
             getattr(security_policies, f"SecurityPolicy{server.security_policy}"),
@@ -101,7 +102,7 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
 
     async def _admit(self, certificate: x509.Certificate, _application: ua.ApplicationDescription) -> None:
         # Also where the channel is not secured: the password is encrypted for this certificate.
-        self._pki.admit(self._plant_name, certificate, self._plant_server.trust)
+        self.pki.admit(self.plant_name, certificate, self.plant_server.trust)
 
     def server_policy(self, token_type: ua.UserTokenType) -> ua.UserTokenPolicy:
         """The strongest of the server's policies for this sort of identity; asyncua takes the first, which may be None.
@@ -130,7 +131,7 @@ class PlantClient(Client):  # type: ignore[misc]  # asyncua has no type marker
         policy = self.server_policy(ua.UserTokenType.UserName)
         secret = self.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
         plain = _POLICIES.get(policy.SecurityPolicyUri) == "None" and not secret
-        if plain and not self._plant_server.plain_password:
+        if plain and not self.plant_server.plain_password:
             raise ConnectError(
                 "the password would cross the network in the clear; set security_policy in plant.yml, or"
                 " plain_password: true where the network is as safe as the password"
@@ -145,16 +146,35 @@ async def connection(name: str, server: Server, pki: Pki) -> AsyncIterator[Clien
     Raises ConnectError, one line that says what is wrong and what to do.
     """
     client = PlantClient(name, server, pki)
+    await connect(client)
     try:
-        try:
-            await asyncio.wait_for(client.open(), 3 * REQUEST_TIMEOUT_S)
-        except ConnectError as error:
-            raise ConnectError(f"server {name!r} ({server.url}): {error}") from error
-        except Exception as error:  # asyncua raises nearly everything, down to bare assertions
-            raise ConnectError(f"server {name!r} ({server.url}): {_failure(error, server, pki)}") from error
         yield client
     finally:
         await close(client)
+
+
+async def connect(client: PlantClient) -> None:
+    """Open `client`, which is closed again where that fails.
+
+    Raises ConnectError, one line that says what is wrong and what to do.
+    """
+    name, server, pki = client.plant_name, client.plant_server, client.pki
+    try:
+        await asyncio.wait_for(client.open(), 3 * REQUEST_TIMEOUT_S)
+    except BaseException as error:
+        await close(client)
+        if isinstance(error, ConnectError):
+            raise ConnectError(f"server {name!r} ({server.url}): {error}") from error
+        if isinstance(error, Exception):  # asyncua raises nearly everything, down to bare assertions
+            raise ConnectError(f"server {name!r} ({server.url}): {_failure(error, server, pki)}") from error
+        raise
+
+
+async def abandon(client: Client) -> None:
+    """Leave the session, with its subscriptions, on the server for a later connection, and drop this one."""
+    client.session_state_path = None
+    client.uaclient.session._set_state(SessionState.CLOSED)  # so that nothing asks the server to end it
+    await close(client)
 
 
 async def close(client: Client) -> None:
