@@ -1,25 +1,53 @@
-"""Undecoded PublishResponses into rows. The only module that knows what a notification looks like."""
+"""Undecoded PublishResponses into rows: what surrounds the notifications, and those of one that is decoded already."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary
 
-from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, Readings, empty_rows, to_us
+from ingest.notifications import (
+    BAD_WAITING_FOR_INITIAL_DATA,
+    HEARTBEAT,
+    LARGEST_TAG,
+    Elements,
+    decode_changes,
+    mark_non_finite,
+)
+from ingest.readings import NO_TIME, Readings, concatenate, empty_rows, to_datetime, to_us
+from ingest.variants import (
+    SEPARATOR,
+    Converted,
+    MalformedError,
+    aware,
+    convert,
+    convert_elements,
+    diagnostic_info_end,
+    extension_object_end,
+    sized,
+)
 
-HEARTBEAT: Final = 0xFFFF_FFFF
-"""client handle of the server's own clock"""
-# Handles are tag ids, so that a row says by itself whose it is.
-_LARGEST_TAG: Final = 2**31 - 1
-_BAD_WAITING_FOR_INITIAL_DATA: Final = 0x8032_0000
-SEPARATOR: Final = "\x1f"
-"""stands between the reason and the payload in the text of a rejected row"""
+__all__ = ["HEARTBEAT", "SEPARATOR", "MalformedError", "Publication", "decode", "publication", "republished", "rows_of"]
+
+_PUBLISH: Final = ua.FourByteNodeId(ua.ObjectIds.PublishResponse_Encoding_DefaultBinary)
+_REPUBLISH: Final = ua.FourByteNodeId(ua.ObjectIds.RepublishResponse_Encoding_DefaultBinary)
+_DATA_CHANGE: Final = ua.FourByteNodeId(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
+_STATUS_CHANGE: Final = ua.FourByteNodeId(ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
+
+_ENCODED: Final = {type_id: nodeid_to_binary(type_id) for type_id in (_PUBLISH, _REPUBLISH, _DATA_CHANGE)}
+# No diagnostics, no strings for them, nothing additional: how a response header ends.
+_PLAIN: Final = (b"\0\0\0\0\0\0\0", b"\xff\xff\xff\xff\0\0\0")
+
+_UINT32: Final = struct.Struct("<I")
+_INT32: Final = struct.Struct("<i")
+_SEQUENCE_AND_TIME: Final = struct.Struct("<Iq")
+_TICKS_EPOCH_US: Final = 12_591_158_400_000_000  # from 1601, where OPC UA counts from, to 2000
 
 
 @dataclass(frozen=True)
@@ -32,18 +60,138 @@ class Publication:
     readings: Readings
     server_clock: datetime | None = None
     status_change: ua.StatusCode | None = None
+    sent_us: int | None = None
+    """when the server says it sent this, µs since 2000 by its clock; None where it doesn't"""
 
 
-def decode(body: Any, received: datetime, connected: datetime) -> Publication:
-    """Decode the body of a PublishResponse; raises what asyncua raises where it can't be parsed, UaError on a fault."""
-    response = struct_from_binary(ua.PublishResponse, body)
-    response.ResponseHeader.ServiceResult.check()
-    parameters = response.Parameters
-    return publication(parameters.SubscriptionId, parameters.NotificationMessage, received, connected)
+def decode(body: Any, received: datetime, connected: datetime, elements: Elements | None = None) -> Publication:
+    """Decode the body of a PublishResponse. `elements`: see `ingest.notifications`.
+
+    Raises MalformedError for what is none, and the UaStatusCodeError of a fault.
+    """
+    raw = bytes(body)
+    at = _header_end(raw, _PUBLISH)
+    try:
+        (subscription_id,) = _UINT32.unpack_from(raw, at)
+        at = _array_end(raw, at + 4) + 1  # the numbers that the server still keeps, and whether there is more
+        published, at = _message(raw, at, subscription_id, received, connected, elements or {})
+        _diagnostics_end(raw, _array_end(raw, at))  # what became of the acknowledgements
+    except (IndexError, struct.error) as error:
+        raise MalformedError(f"the notification breaks off: {error}") from error
+    return published
 
 
-def publication(subscription_id: int, message: Any, received: datetime, connected: datetime) -> Publication:
-    """A NotificationMessage that is decoded already (a republished one comes so) as rows."""
+def republished(
+    body: Any, subscription_id: int, received: datetime, connected: datetime, elements: Elements | None = None
+) -> Publication:
+    """Decode the body of a RepublishResponse, which doesn't say whose it is; raises as `decode` does."""
+    raw = bytes(body)
+    at = _header_end(raw, _REPUBLISH)
+    try:
+        return _message(raw, at, subscription_id, received, connected, elements or {})[0]
+    except (IndexError, struct.error) as error:
+        raise MalformedError(f"the notification breaks off: {error}") from error
+
+
+def _header_end(raw: bytes, wanted: ua.NodeId) -> int:
+    """Where the header of a response of type `wanted` ends."""
+    if raw[:4] == _ENCODED[wanted] and raw[16:21] == bytes(5) and raw[21:28] in _PLAIN:
+        return 28  # nothing but when, to what request, and Good
+    type_id, at = _node_id(raw, 0)
+    try:
+        (result,) = _UINT32.unpack_from(raw, at + 12)
+        at = diagnostic_info_end(raw, at + 16)
+        count = _count(raw, at)
+        at += 4
+        for _ in range(count):
+            at = sized(raw, at)
+        at = extension_object_end(raw, at)
+    except (IndexError, struct.error) as error:
+        raise MalformedError(f"the response breaks off in its header: {error}") from error
+    ua.StatusCode(result).check()
+    if type_id != wanted:
+        raise MalformedError(f"a response of type {type_id}")
+    return at
+
+
+def _node_id(raw: bytes, at: int) -> tuple[ua.NodeId, int]:
+    """The NodeId at `at`, and where it ends."""
+    buffer = Buffer(raw, at)
+    try:
+        node_id = nodeid_from_binary(buffer)
+    except Exception as error:
+        # The library raises whatever the bytes lead it to.
+        raise MalformedError(f"no node id: {error!r}") from error
+    return node_id, len(raw) - len(buffer)
+
+
+def _message(
+    raw: bytes, at: int, subscription_id: int, received: datetime, connected: datetime, elements: Elements
+) -> tuple[Publication, int]:
+    """The NotificationMessage at `at`, and where it ends."""
+    sequence_number, ticks = _SEQUENCE_AND_TIME.unpack_from(raw, at)
+    at += _SEQUENCE_AND_TIME.size
+    count = _count(raw, at)
+    at += 4
+    received_us, connected_us = to_us(received), to_us(connected)
+    batches, clock_us, status_change = [], None, None
+    for _ in range(count):
+        type_id, start, at = _extension_object(raw, at)
+        if type_id == _DATA_CHANGE:
+            readings, clock = decode_changes(raw[start:at], received_us, connected_us, elements)
+            batches.append(readings)
+            clock_us = clock_us if clock is None else clock
+        elif type_id == _STATUS_CHANGE:
+            status_change = ua.StatusCode(_UINT32.unpack_from(raw, start)[0])
+    readings = concatenate(batches) if batches else Readings(empty_rows(0), [], received_us, connected_us)
+    clock_moment = None if clock_us is None else to_datetime(clock_us)
+    sent_us = ticks // 10 - _TICKS_EPOCH_US if ticks > 0 else None
+    return Publication(subscription_id, sequence_number, count > 0, readings, clock_moment, status_change, sent_us), at
+
+
+def _extension_object(raw: bytes, at: int) -> tuple[ua.NodeId, int, int]:
+    """(type, where its body begins, where it ends) of a notification."""
+    if raw.startswith(_ENCODED[_DATA_CHANGE], at):
+        type_id, at = _DATA_CHANGE, at + 4
+    else:
+        type_id, at = _node_id(raw, at)
+    if not raw[at]:
+        if type_id in (_DATA_CHANGE, _STATUS_CHANGE):
+            raise MalformedError("a notification without a body")
+        return type_id, at + 1, at + 1
+    end = sized(raw, at + 1)
+    if end > len(raw):
+        raise MalformedError(f"a notification that ends at {end} of {len(raw)} bytes")
+    return type_id, at + 5, end
+
+
+def _count(raw: bytes, at: int) -> int:
+    """The count of the array at `at`, which can't have more elements than there are bytes."""
+    count: int = _INT32.unpack_from(raw, at)[0]
+    if not -1 <= count <= len(raw) - at - 4:
+        raise MalformedError(f"an array of {count} in {len(raw) - at} bytes")
+    return max(count, 0)
+
+
+def _array_end(raw: bytes, at: int) -> int:
+    """Where the array of 32-bit numbers at `at` ends."""
+    return at + 4 + 4 * _count(raw, at)
+
+
+def _diagnostics_end(raw: bytes, at: int) -> None:
+    """Read the last array of a response; more may follow in versions to come."""
+    count = _count(raw, at)
+    at += 4
+    for _ in range(count):
+        at = diagnostic_info_end(raw, at)
+    if at > len(raw):
+        raise MalformedError(f"the response ends at {at} of {len(raw)} bytes")
+
+
+def publication(
+    subscription_id: int, message: Any, received: datetime, connected: datetime, elements: Elements | None = None
+) -> Publication:
+    """A NotificationMessage that is decoded already as rows."""
     items: list[Any] = []
     status_change = None
     for notification in message.NotificationData or []:
@@ -51,17 +199,15 @@ def publication(subscription_id: int, message: Any, received: datetime, connecte
             items.extend(notification.MonitoredItems or [])
         elif isinstance(notification, ua.StatusChangeNotification):
             status_change = notification.Status
-    clock = [
-        item.Value.Value.Value for item in items if item.ClientHandle == HEARTBEAT and item.Value.Value is not None
-    ]
-    readings = rows_of((i for i in items if i.ClientHandle != HEARTBEAT and not _announced(i)), received, connected)
-    last_clock = clock[-1] if clock and isinstance(clock[-1], datetime) else None
+    clock = [i.Value.Value.Value for i in items if i.ClientHandle == HEARTBEAT and i.Value.Value is not None]
+    clocks = [moment for moment in clock if isinstance(moment, datetime)]
+    values = [item for item in items if item.ClientHandle != HEARTBEAT and not _announced(item)]
     return Publication(
         subscription_id,
         message.SequenceNumber,
         bool(message.NotificationData),
-        readings,
-        _aware(last_clock) if last_clock else None,
+        rows_of(values, received, connected, elements),
+        aware(clocks[-1]) if clocks else None,
         status_change,
     )
 
@@ -69,49 +215,41 @@ def publication(subscription_id: int, message: Any, received: datetime, connecte
 def _announced(item: Any) -> bool:
     """Whether a server only says that the first value is yet to come: neither a reading nor a loss of one."""
     data = item.Value
-    waiting = data.StatusCode is not None and data.StatusCode.value == _BAD_WAITING_FOR_INITIAL_DATA
+    waiting = data.StatusCode is not None and data.StatusCode.value == BAD_WAITING_FOR_INITIAL_DATA
     return waiting and data.SourceTimestamp is None
 
 
-def rows_of(items: Iterable[Any], received: datetime, connected: datetime) -> Readings:
+def rows_of(
+    items: Iterable[Any], received: datetime, connected: datetime, elements: Elements | None = None
+) -> Readings:
     """MonitoredItemNotifications as rows; a missing source timestamp is the server's, else when it was received."""
-    items = list(items)
-    rows = empty_rows(len(items))
+    given = [(item.Value, tag_id, converted) for item in items for tag_id, converted in _tags_of(item, elements or {})]
+    rows = empty_rows(len(given))
     texts: list[str] = []
     received_us = to_us(received)
-    for row, item in zip(rows, items, strict=True):
-        data = item.Value
-        row["tag_id"] = item.ClientHandle if item.ClientHandle <= _LARGEST_TAG else 0
+    for row, (data, tag_id, (kind, value, text)) in zip(rows, given, strict=True):
+        row["tag_id"] = tag_id
         row["status"] = (data.StatusCode.value if data.StatusCode is not None else 0) & 0xFFFF_FFFF
-        server_us = to_us(_aware(data.ServerTimestamp)) if data.ServerTimestamp is not None else NO_TIME
+        server_us = to_us(aware(data.ServerTimestamp)) if data.ServerTimestamp is not None else NO_TIME
         row["server_ts"] = server_us
         if data.SourceTimestamp is not None:
-            row["source_ts"] = to_us(_aware(data.SourceTimestamp))
+            row["source_ts"] = to_us(aware(data.SourceTimestamp))
         else:
             row["source_ts"] = server_us if server_us != NO_TIME else received_us
-        kind, value, text = convert(data.Value.Value if data.Value is not None else None)
         row["kind"], row["value"] = kind, value
         if text is not None:
             row["text"] = len(texts)
             texts.append(text)
+    mark_non_finite(rows)
     return Readings(rows, texts, received_us, to_us(connected))
 
 
-def convert(value: Any) -> tuple[int, float, str | None]:
-    """(kind, number, text) of a value; what can't be a reading is REJECTED with the reason in its text."""
-    if value is None:
-        return NULL, 0.0, None
-    if isinstance(value, bool | int | float):
-        return NUMBER, float(value), None
-    if isinstance(value, str):
-        return TEXT, 0.0, value
-    if isinstance(value, datetime):
-        return TEXT, 0.0, _aware(value).isoformat()
-    if isinstance(value, ua.LocalizedText):
-        return TEXT, 0.0, value.Text or ""
-    what = f"array of {len(value)}" if isinstance(value, list) else type(value).__name__
-    return REJECTED, math.nan, f"unsupported type: {what}{SEPARATOR}{str(value)[:1000]}"
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+def _tags_of(item: Any, elements: Elements) -> Iterator[tuple[int, Converted]]:
+    """The tags that an item has values of, and those; an array's are its elements'."""
+    value = item.Value.Value.Value if item.Value.Value is not None else None
+    wanted = elements.get(item.ClientHandle)
+    if wanted is None:
+        yield item.ClientHandle if item.ClientHandle <= LARGEST_TAG else 0, convert(value)
+    else:
+        converted = convert_elements(value, [place for place, _ in wanted])
+        yield from zip([tag_id for _, tag_id in wanted], converted, strict=True)

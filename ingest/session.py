@@ -157,7 +157,7 @@ class Session:
             received = datetime.now(UTC)
             raw = bytes(body)
             try:
-                published = decoding.decode(body, received, self._connected)
+                published = decoding.decode(raw, received, self._connected, self._items.elements)
             except ua.UaError:
                 raise
             except Exception as error:
@@ -208,7 +208,9 @@ class Session:
             self._log.warning("sequence_gap", sequence=sequence, reason=describe(error))
             self._lose("sequence_gap", f"message {sequence}")
             return
-        again = decoding.publication(self._subscription, message, datetime.now(UTC), self._connected)
+        again = decoding.publication(
+            self._subscription, message, datetime.now(UTC), self._connected, self._items.elements
+        )
         if len(again.readings):
             await self._store(again.readings)
         self._acks.append(_acknowledgement(self._subscription, sequence))
