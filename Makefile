@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e smoke lint docs clean
+.PHONY: help demo run test e2e smoke bench lint docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
@@ -29,6 +29,9 @@ e2e: $(INSTALLED) ## the README's commands and the running stack, from the outsi
 
 smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recommendation, an answer, a retraining
 	@$(VENV)/bin/python -m stack smoke
+
+bench: $(INSTALLED) ## the collector's figures, each beside its peer or limit (about a quarter of an hour)
+	@$(VENV)/bin/python -m bench.ingest
 
 lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff
 	@$(VENV)/bin/ruff check .

@@ -13,6 +13,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -56,7 +57,7 @@ def measure_in(settings: Settings, rounds: int, count: int) -> dict[str, float]:
     writer = Writer(settings, SERVER, plant, ids)
     taken: dict[str, list[float]] = {"rows_per_s": [], "copy_rows_per_s": [], "executemany_rows_per_s": []}
     begin = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    with connect(settings, Role.ADMIN, autocommit=True) as admin:
+    with connect(settings, Role.ADMIN, autocommit=True) as admin, closing(writer):
         admin.execute(f"CREATE TABLE bare ({BARE})")
         admin.execute(f"CREATE TABLE tutorial ({BARE}, PRIMARY KEY (tag_id, source_ts, digest))")
         for number in range(rounds + 1):
@@ -73,7 +74,6 @@ def measure_in(settings: Settings, rounds: int, count: int) -> dict[str, float]:
         landed = admin.execute("SELECT count(*) FROM raw.sensor_events").fetchone()
         if landed != (expected,):
             raise RuntimeError(f"{expected} rows were to land. Got: {landed}")
-    writer.close()
     medians = {key: statistics.median(values) for key, values in taken.items()}
     return medians | {
         "ratio": medians["rows_per_s"] / medians["copy_rows_per_s"],

@@ -16,8 +16,10 @@ from warehouse.settings import Settings
 
 
 @contextmanager
-def throwaway_warehouse() -> Iterator[Settings]:
+def throwaway_warehouse(configuration: str = "") -> Iterator[Settings]:
     """Settings of an embedded Postgres of its own, whatever server the environment names.
+
+    `configuration` is further lines of postgresql.conf.
 
     The folder is `MILLWRIGHT_BENCH_DIR`, else the system's for temporary files; a disk, not memory, for honest figures.
     """
@@ -25,6 +27,9 @@ def throwaway_warehouse() -> Iterator[Settings]:
         var = Path(folder)
         var.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
         settings = Settings(var=var, postgres_port=free_port(), pghost=None, pgdatabase="millwright")
+        server.create(settings)
+        with (server.data_directory(settings) / "postgresql.conf").open("a") as file:
+            file.write(configuration + "\n")
         with server.running(settings):
             migrate(settings)
             with connect(settings, Role.ADMIN) as connection:

@@ -1,0 +1,65 @@
+"""An OPC UA server whose values change at a given rate, each with the moment of its change as source time.
+
+python -m bench.changing PLANT PORT --rate 5000
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import typer
+from asyncua import ua
+
+from bench.plant import MEASURED
+from ingest.plant import Plant, load_plant
+from simulator.endpoint import Endpoint, endpoint
+
+TICK_S = 0.01
+# How often one machine's temperature passes its critical limit, each time another's.
+HOT_EVERY_S = 0.5
+HOT = 87.0
+
+
+async def serve(plant: Plant, port: int, rate: float) -> None:
+    """Change `rate` values a second, the tags in turn, until cancelled."""
+    nodes: dict[str, ua.NodeId] = {}
+
+    async def build(made: Endpoint) -> None:
+        nodes.update(await made.add_plant(plant))
+        for node in nodes.values():
+            await made.put(node, 0.0, *2 * (datetime.now(UTC),))
+
+    async with endpoint("127.0.0.1", port, "Benchmark", build) as made:
+        await change(made, list(nodes.values()), rate)
+
+
+async def change(made: Endpoint, nodes: list[ua.NodeId], rate: float) -> None:
+    """The loop itself: what is due by the clock is changed at every tick, so that a late tick catches up."""
+    turn = itertools.cycle(range(len(nodes)))
+    begun = time.monotonic()
+    changed, heated = 0, 0
+    while True:
+        passed = time.monotonic() - begun
+        for _ in range(int(passed * rate) - changed):
+            place = next(turn)
+            kind = place % len(MEASURED)
+            value = MEASURED[kind][2] * (1 + 0.02 * math.sin(changed))
+            if kind == 0 and passed > HOT_EVERY_S * heated:
+                value, heated = HOT, heated + 1
+            now = datetime.now(UTC)
+            await made.put(nodes[place], value, now, now)
+            changed += 1
+        await asyncio.sleep(TICK_S)
+
+
+def main(plant: Path, port: int, rate: float = 5_000) -> None:
+    asyncio.run(serve(load_plant(plant), port, rate))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,110 @@
+"""The collector's benchmarks, each beside its peer or limit: decode, land, wire, latency, memory.
+
+    python -m bench.ingest --json              one object, a key a benchmark
+    python -m bench.ingest --only land,decode --quick
+
+A benchmark is a module of this folder with `measure(rounds, quick) -> dict[str, float]`. Peers take turns with the
+product within one run and figures are medians. Postgres keeps fsync and synchronous_commit. `--quick` shows that
+everything runs; its figures are worth nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import operator
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Figures = dict[str, float]
+BENCHMARKS: Final = ("decode", "land", "wire", "latency", "memory")
+AT_LEAST, AT_MOST = "≥", "≤"
+_HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {AT_LEAST: operator.ge, AT_MOST: operator.le}
+# On two cores; what falls short is explained in docs/performance.md.
+EXPECTED: Final[dict[str, dict[str, tuple[str, float]]]] = {
+    "decode": {"ratio": (AT_LEAST, 100), "mixed_ratio": (AT_LEAST, 5)},
+    "land": {"rows_per_s": (AT_LEAST, 100_000), "ratio": (AT_LEAST, 0.15), "tutorial_ratio": (AT_LEAST, 10)},
+    "wire": {"values_per_s": (AT_LEAST, 40_000), "lost": (AT_MOST, 0), "lag_p99_s": (AT_MOST, 1)},
+    "latency": {"p99_ms_5000": (AT_MOST, 250), "notify_p99_ms_5000": (AT_MOST, 250)},
+    "memory": {"values_per_s": (AT_LEAST, 9_500), "ratio": (AT_MOST, 1.05)},
+}
+
+
+def measure(names: tuple[str, ...], rounds: int, quick: bool) -> tuple[dict[str, Figures], list[str]]:
+    """The figures of each benchmark, and the names of those that failed, whose tracebacks are on stderr."""
+    figures: dict[str, Figures] = {}
+    failed: list[str] = []
+    for name in names:
+        begun = time.monotonic()
+        try:
+            taken = importlib.import_module(f"bench.{name}").measure(rounds, quick)
+        except Exception:  # one that fails must not cost the figures of the others
+            traceback.print_exc()
+            failed.append(name)
+            continue
+        figures[name] = {key: round(float(value), 4) for key, value in taken.items()}
+        typer.echo(f"{name}: {time.monotonic() - begun:.0f} s", err=True)
+    return figures, failed
+
+
+def machine() -> str:
+    """What the figures were taken on, in a line."""
+    memory = psutil.virtual_memory().total / (1 << 30)
+    return (
+        f"{psutil.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()} {platform.release()},"
+        f" Python {platform.python_version()}, load {psutil.getloadavg()[0]:.1f} before the run"
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a device of the kernel, not a file
+            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def table(figures: dict[str, Figures]) -> Table:
+    """Every figure, beside what was expected of it."""
+    made = Table("benchmark", "figure", "value", "expected", box=None)
+    for name, taken in figures.items():
+        for key, value in taken.items():
+            sign, bound = EXPECTED.get(name, {}).get(key, ("", 0.0))
+            expected = f"{sign} {bound:,g}" + ("" if _HOLDS[sign](value, bound) else "  short") if sign else ""
+            made.add_row(name, key, f"{value:,.2f}", expected)
+    return made
+
+
+def main(
+    as_json: Annotated[bool, typer.Option("--json", help="one object on stdout")] = False,
+    only: Annotated[str, typer.Option(help=f"some of {', '.join(BENCHMARKS)}, with commas")] = ",".join(BENCHMARKS),
+    rounds: Annotated[int, typer.Option(min=1, help="how often each is measured; figures are medians")] = 5,
+    quick: Annotated[bool, typer.Option(help="seconds instead of minutes, to see that it runs")] = False,
+) -> None:
+    """Measure the collector; exit code 1 when a benchmark failed, 2 when there is none of a name."""
+    names = tuple(name.strip() for name in only.split(","))
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        typer.echo(f"--only must be some of {', '.join(BENCHMARKS)}. Got: {unknown[0]!r}", err=True)
+        raise typer.Exit(2)
+    typer.echo(machine(), err=True)
+    figures, failed = measure(names, rounds, quick)
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        Console(width=100, file=sys.stdout).print(table(figures))
+    if failed:
+        typer.echo(f"failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
