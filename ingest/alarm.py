@@ -113,7 +113,7 @@ class _Standing:
     beyond: bool = False
     confirmed: bool = False
     since: Instant | None = None
-    value: float = 0.0  # the last that was beyond
+    value: float = 0.0  # the one that went beyond
     flips: tuple[Instant, ...] = ()  # the last confirmed changes
 
 
@@ -135,16 +135,22 @@ class Cause:
         """One to try a landing on, while this stays what is committed."""
         return replace(self, standing=[replace(standing) for standing in self.standing])
 
-    def adopt(self, severity: Severity | None, raised: Instant | None, raised_severity: Severity | None) -> None:
-        """Take up what the warehouse knows: the open alert and the last that was raised.
+    def adopt(
+        self,
+        severity: Severity | None,
+        raised: Instant | None = None,
+        raised_severity: Severity | None = None,
+        value: float = 0.0,
+    ) -> None:
+        """Take up what the warehouse knows: the open alert and its value, and the last alert that was raised.
 
-        Of values only what an open alert implies is assumed; the next value decides.
+        Of the tag only what an open alert implies is assumed; the next value decides.
         """
         known = self._level(severity)
         if known > self.open:
             for standing in self.standing[: known + 1]:
                 standing.beyond = standing.confirmed = True
-                standing.since = None
+                standing.since, standing.value = None, value
         self.open = known
         if raised is not None:
             self.raised, self.raised_level = raised, self._level(raised_severity)
@@ -154,12 +160,12 @@ class Cause:
         changes = [] if at.late else self._advance(lambda due: not due.late and due.source_us <= at.source_us)
         signed = self.rules.sign * value
         for level, standing in zip(self.rules.levels, self.standing, strict=True):
-            if signed > level.at:
-                standing.value = value
             beyond = signed > level.at or (standing.beyond and signed >= level.back)
             if beyond != standing.beyond:
                 standing.beyond = beyond
                 standing.since = at if beyond != standing.confirmed else None
+                if beyond:
+                    standing.value = value
         if not at.late:
             changes += self._advance(lambda due: not due.late and due.source_us <= at.source_us)
         return changes

@@ -72,9 +72,9 @@ class Alarms:
         known = {(row.tag_id, row.direction): row for row in alerts.known(connection, list(self._causes))}
         for key, cause in self._causes.items():
             if (row := known.get(key)) is not None:
-                cause.adopt(row.open, row.raised, row.raised_severity)
+                cause.adopt(row.open, row.raised, row.raised_severity, row.value)
             else:
-                cause.adopt(None, None, None)
+                cause.adopt(None)
         if not self._restored:
             stretches = {tag_id: self._stretch_s(tag_id) for tag_id in self._keys}
             for value in alerts.recent(connection, stretches):

@@ -60,7 +60,7 @@ WHERE a.state <> 'cleared' AND a.tag_id IN (SELECT t.tag_id FROM raw.tags AS t W
         WHERE w.tag_id = a.tag_id AND w.direction = a.direction AND w.severity = a.severity)
 """
 _KNOWN: Final = """
-SELECT w.tag_id, w.direction, open.severity, last.severity, last.timestamp, last.raised_at
+SELECT w.tag_id, w.direction, open.severity, open.value, last.severity, last.timestamp, last.raised_at
 FROM unnest(%s::integer[], %s::text[]) AS w (tag_id, direction)
 LEFT JOIN serving.critical_alerts AS open
     ON open.tag_id = w.tag_id AND open.direction = w.direction AND open.state <> 'cleared'
@@ -96,11 +96,12 @@ class Watched:
 
 @dataclass(frozen=True)
 class Known:
-    """What the warehouse knows of a cause: its open alert's severity, and the last one that was raised."""
+    """What the warehouse knows of a cause: its open alert's severity and value, and the last alert that was raised."""
 
     tag_id: int
     direction: Direction
     open: Severity | None
+    value: float
     raised: Instant
     raised_severity: Severity
 
@@ -176,7 +177,10 @@ def known(connection: psycopg.Connection, causes: Sequence[tuple[int, Direction]
     """What the warehouse knows of `causes` that ever had an alert."""
     tags, directions = zip(*causes, strict=True) if causes else ((), ())
     rows = connection.execute(_KNOWN, (list(tags), list(directions))).fetchall()
-    return [Known(row[0], row[1], row[2], Instant(to_us(row[4]), to_us(row[5])), row[3]) for row in rows]
+    return [
+        Known(tag_id, direction, severity, value or 0.0, Instant(to_us(timestamp), to_us(raised_at)), raised_severity)
+        for tag_id, direction, severity, value, raised_severity, timestamp, raised_at in rows
+    ]
 
 
 def recent(connection: psycopg.Connection, stretches: dict[int, float]) -> list[Recent]:

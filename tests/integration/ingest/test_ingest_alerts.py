@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -24,8 +24,8 @@ def at(second: float) -> datetime:
 
 def pump(**limits: Any) -> Plant:
     """A pump with a temperature T and a vibration V; `limits` are the temperature's."""
-    temperature, vibration = PUMP["tags"]  # type: ignore[misc]
-    return plant(PUMP={**PUMP, "tags": [{**temperature, "limits": {**HIGH, **limits}}, vibration]})  # type: ignore[has-type]
+    temperature, vibration = cast(list[dict[str, Any]], PUMP["tags"])
+    return plant(PUMP={**PUMP, "tags": [{**temperature, "limits": {**HIGH, **limits}}, vibration]})
 
 
 Start = Callable[..., Landing]
@@ -237,7 +237,8 @@ def test_an_alert_whose_limit_is_gone_does_not_stand_for_ever(
     start: Start, admin: psycopg.Connection, warehouse: Settings
 ) -> None:
     land(start(), ("T", 1, 91.0), ("V", 1, 9.0))
-    gone = plant(PUMP={**PUMP, "tags": [{**PUMP["tags"][0], "limits": {}}]})  # type: ignore[index]
+    temperature = cast(list[dict[str, Any]], PUMP["tags"])[0]
+    gone = plant(PUMP={**PUMP, "tags": [{**temperature, "limits": {}}]})
     sync_plant(warehouse, gone, at(5))
     start(gone).writer.connect()
     assert alerts(admin, "measurement, state, cleared_because") == [
