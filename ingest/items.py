@@ -13,12 +13,13 @@ import numpy as np
 import structlog
 from asyncua import Client, ua
 
-from ingest.decoding import HEARTBEAT, SEPARATOR, convert
 from ingest.nodes import NamespaceMissingError, resolve
+from ingest.notifications import HEARTBEAT
 from ingest.pulse import Pulse
 from ingest.readings import REJECTED, Readings
 from ingest.server_limits import ServerLimits, batched
 from ingest.subscribed import Item, Subscribed, items_of, monitored
+from ingest.variants import SEPARATOR, convert
 
 _TICK_S: Final = 0.5
 # A node that has just gone may be back at once; one that has been away for long is asked for ever more rarely.
