@@ -74,6 +74,8 @@ class Supervisor:
     logs: Path
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     seen: set[psutil.Process] = field(default_factory=set)
+    strangers: frozenset[psutil.Process] = field(default_factory=lambda: frozenset(psutil.Process().children()))
+    """children that were there before, and are none of ours"""
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -93,8 +95,11 @@ class Supervisor:
                 raise StackError(f"{name} {how}; the end of {self.log(name)}:\n{tail(self.log(name))}")
 
     def descendants(self) -> set[psutil.Process]:
-        """Every process below this one, and those seen before that still live (a parent may have died)."""
-        self.seen = {p for p in self.seen if p.is_running()} | set(psutil.Process().children(recursive=True))
+        """Every process of ours below this one, and those seen before that still live (a parent may have died)."""
+        self.seen = {process for process in self.seen if process.is_running()}
+        for child in psutil.Process().children():
+            if child not in self.strangers:
+                self.seen.update(_family(child.pid))
         return self.seen
 
     def stop(self, grace: float = GRACE_S) -> None:

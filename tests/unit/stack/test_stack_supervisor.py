@@ -117,6 +117,20 @@ def test_children_die_with_a_killed_supervisor(tmp_path: Path) -> None:
     assert not alive
 
 
+def test_what_was_there_before_stays(tmp_path: Path) -> None:
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    try:
+        stack = supervisor(tmp_path, says=script(tmp_path, SAYS_WHEN))
+        stack.start("says")
+        wait_for_line(stack.log("says"))
+        stack.check()
+        stack.stop()
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 def test_memory_counts_this_process() -> None:
     assert 5 < memory_mb([psutil.Process()]) < 5_000
 
