@@ -112,6 +112,8 @@ def require_unclaimed(settings: Settings, servers: Sequence[str], patience_s: fl
         with connect(settings, Role.INGEST, autocommit=True) as connection:
             for server in servers:
                 _claim_by(connection, server, deadline)
+            # A closed connection keeps its locks for a moment, in which our own collector would find them taken.
+            connection.execute("SELECT pg_advisory_unlock_all()")
     except psycopg.OperationalError:
         return
 
