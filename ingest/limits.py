@@ -37,17 +37,17 @@ class Limits(Section):
     low: Bounds = Bounds()
     rising: Bounds = Field(Bounds(), description="rise within rate_window_s, as units a minute")
     falling: Bounds = Field(Bounds(), description="fall within rate_window_s, as units a minute")
-    rate_window_s: float = Field(60, ge=1, le=3600, description="stretch over which a change is measured")
+    rate_window_s: Number = Field(60, ge=1, le=3600, description="stretch over which a change is measured")
     hysteresis: Number | None = Field(
         None,
         ge=0,
         description="an alarm clears this far inside its limit, in the tag's unit; 2 % of the limit if absent",
     )
-    on_delay_s: float = Field(
+    on_delay_s: Number = Field(
         0, ge=0, le=3600, description="how long a value must be beyond its limit; an emergency never waits"
     )
-    off_delay_s: float = Field(0, ge=0, le=3600, description="how long a value must be back before the alarm clears")
-    deduplication_s: float = Field(
+    off_delay_s: Number = Field(0, ge=0, le=3600, description="how long a value must be back before the alarm clears")
+    deduplication_s: Number = Field(
         300, ge=0, le=86_400, description="no second alert of no greater severity within so long; emergencies excepted"
     )
 
