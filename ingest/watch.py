@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -16,18 +17,23 @@ from ingest.spool import Spool
 
 # Beyond this a server's timestamps don't fit those of others.
 _SKEW_TOLD_S: Final = 2.0
+# A landing is a second's work; the loop begins one at least every five.
+_STEP_S: Final = 20.0
 
 
 class Link(Protocol):
     """What is watched of a session."""
 
-    connected_tags: int
-    reconnects: int
-    clock_skew_s: float | None
-    reason: str | None
-
+    @property
+    def connected_tags(self) -> int: ...
     @property
     def missing(self) -> int: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def clock_skew_s(self) -> float | None: ...
+    @property
+    def reason(self) -> str | None: ...
 
 
 class Watch:
@@ -46,6 +52,7 @@ class Watch:
         self._heard: datetime | None = None
         self._stopped = False
         self._skew_told = False
+        self._stepped_s = time.monotonic()
 
     def lost(self, cause: str, heard: datetime | None) -> None:
         """A loss that goes into the ledger; that of a connection says when the server was heard last."""
@@ -68,9 +75,16 @@ class Watch:
             spool_bytes=self._spool.pending_bytes,
             spool_limit_bytes=self._spool.limit_bytes,
             hours_left=self._room.hours_left,
-            landing=self.trouble is None,
-            trouble=self.trouble or (None if self._connected else f"not connected: {self._reason}"),
+            landing=self._held_up is None,
+            trouble=self._held_up or (None if self._connected else f"not connected: {self._reason}"),
         )
+
+    @property
+    def _held_up(self) -> str | None:
+        silent = time.monotonic() - self._stepped_s
+        if self.trouble is None and silent > _STEP_S:
+            return f"Postgres takes nothing: a landing has not ended for {silent:.0f} s"
+        return self.trouble
 
     @property
     def _connected(self) -> bool:
@@ -100,7 +114,8 @@ class Watch:
         self._skew_told = skewed
 
     def confirm(self, connection: psycopg.Connection, moment: datetime) -> None:
-        """Keep the server's row in `raw.servers`; a connection that can't is found out by the landing itself."""
+        """Keep the server's row in `raw.servers`, at the head of each landing, which finds out what Postgres can't."""
+        self._stepped_s = time.monotonic()
         standing = Standing(self._connected, self._reason, self._heard, self._clock.skew_s)
         try:
             self._row.confirm(connection, standing, moment)

@@ -191,21 +191,22 @@ async def test_workers_share_a_plant_and_a_server_has_one(
     for worker in started:
         await eventually(lambda worker=worker: worker.get("/readyz")[0], 200, 30)
     assert state(admin) == {"one": "connected", "two": "connected"}
-    started.append(third := Worker(other, plant, "--server", "one"))
-    assert await asyncio.to_thread(third.process.wait, 30) == 2
-    refusal = third.log.read_text().splitlines()[-1]
-    assert re.fullmatch(
-        r"server 'one' is being collected by another worker \(\S+, process \d+\); stop that one,"
-        r" or give each its own with --server", refusal
-    ), refusal  # fmt: skip
-    started.append(fourth := Worker(here, plant, "--server", "one"))  # on the same machine the spool tells
-    assert await asyncio.to_thread(fourth.process.wait, 30) == 2
-    assert "another worker collects this server" in fourth.log.read_text().splitlines()[-1]
     port = started[0].port()
     assert port is not None
-    started.append(fifth := Worker(other, plant, "--server", "one", port=port))
-    assert await asyncio.to_thread(fifth.process.wait, 30) == 2
-    assert fifth.log.read_text().splitlines()[-1].startswith(f"port {port} on 127.0.0.1 is taken")
+    refused = [
+        Worker(other, plant, "--server", "one"),  # as on another machine: Postgres tells
+        Worker(here, plant, "--server", "one"),  # on the same machine the spool tells
+        Worker(other, plant, "--server", "one", port=port),
+    ]
+    started += refused
+    assert [await asyncio.to_thread(worker.process.wait, 30) for worker in refused] == [2, 2, 2]
+    by_postgres, by_spool, by_port = (worker.log.read_text().splitlines()[-1] for worker in refused)
+    assert re.fullmatch(
+        r"server 'one' is being collected by another worker \(\S+, process \d+\); stop that one,"
+        r" or give each its own with --server", by_postgres
+    ), by_postgres  # fmt: skip
+    assert "another worker collects this server" in by_spool
+    assert by_port.startswith(f"port {port} on 127.0.0.1 is taken")
     assert started[0].process.poll() is None
 
     # A killed worker leaves nothing that has to be waited out, and says nothing any more.
