@@ -370,3 +370,28 @@ async def test_an_unreachable_server_is_one_line(field: Field, tmp_path: Path) -
     reason = report.unreachable["main"]
     assert re.match(r"server 'main' \(opc.tcp://127.0.0.1:\d+\): nothing listens there; .*check the port", reason)
     assert "\n" not in reason
+
+
+async def test_a_value_that_crosses_and_stays_is_an_alert_when_its_delay_ends(
+    field: Field, here: Settings, admin: psycopg.Connection
+) -> None:
+    limits = {"high": {"warning": 80}, "on_delay_s": 1, "off_delay_s": 1}
+    speed = {"node": f"nsu={URI};s=W", "measurement": "speed", "limits": limits, "sampling_interval_ms": 10}
+    await field.add("W")
+
+    def alerts() -> list[Any]:
+        return admin.execute("SELECT state, cleared_at >= timestamp FROM serving.critical_alerts").fetchall()
+
+    async with collecting(here, plant_of(field, speed)) as collector:
+        await eventually(lambda: collector.session.connected_tags, 3)
+        await field.write("W", 81.0, datetime.now(UTC))
+        # Nothing more is sent from here on: only the timer tells.
+        await eventually(alerts, [("active", None)])
+        await field.write("W", 70.0, datetime.now(UTC))
+        await eventually(alerts, [("cleared", True)])
+    waited = admin.execute(
+        "SELECT a.timestamp - e.source_ts FROM serving.critical_alerts AS a"
+        " JOIN raw.sensor_events AS e ON e.tag_id = a.tag_id AND e.value = 81"
+    ).fetchone()
+    assert waited is not None
+    assert abs(waited[0] - timedelta(seconds=1)) <= timedelta(milliseconds=1)  # timestamp has milliseconds
