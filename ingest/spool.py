@@ -69,6 +69,9 @@ class Spool:
         self._sizes[self._number] = 0
         self._file = self._open(self._number)
         self._durable = Position(self._number, 0)
+        # What has been written since, for a disk that fails to make it durable.
+        self._undurable: list[tuple[Position, bytes]] = []
+        self._failed = False
         self._read_at = Position(min(self._sizes), 0)
         self._trimmed = self._read_at
 
@@ -132,28 +135,54 @@ class Spool:
                 os.ftruncate(self._file, start)
                 raise
             self._sizes[self._number] = start + len(record)
+            self._undurable.append((self.end, record))
 
     async def sync(self) -> None:
-        """Return when everything appended so far is on disk."""
+        """Return when everything appended so far is on disk; where it raises OSError it is to be called again."""
         wanted = self.end
         async with self._syncing:
+            if self._failed:
+                self._write_again()
+                wanted = self.end
             if self._durable >= wanted:
                 return  # the sync before this one had it
             reached, file = self.end, self._file
-            await asyncio.to_thread(os.fdatasync, file)
-            with self._lock:
-                self._durable = reached
-                drained = reached.offset >= _DRAINED_BYTES and self._read_at == reached == self.end
-                if drained or reached.offset >= _SEGMENT_BYTES:
-                    if self.end != reached:
-                        os.fdatasync(file)  # what came during the sync must not stay behind undurable
-                    self._rotate()
+            try:
+                await asyncio.to_thread(os.fdatasync, file)
+                with self._lock:
+                    self._durable = reached
+                    self._undurable = [(end, record) for end, record in self._undurable if end > reached]
+                    drained = reached.offset >= _DRAINED_BYTES and self._read_at == reached == self.end
+                    if drained or reached.offset >= _SEGMENT_BYTES:
+                        if self.end != reached:
+                            os.fdatasync(file)  # what came during the sync must not stay behind undurable
+                            self._undurable = []
+                        self._rotate()
+            except OSError:
+                # The kernel forgets what it couldn't write: a second sync of the same pages would only pretend.
+                self._failed = True
+                raise
+
+    def _write_again(self) -> None:
+        """Move what isn't durable to a new segment, in its order."""
+        with self._lock:
+            records = b"".join(record for _, record in self._undurable)
+            os.ftruncate(self._file, self._durable.offset)
+            self._sizes[self._number] = self._durable.offset
+            self._rotate()
+            if os.write(self._file, records) != len(records):
+                os.ftruncate(self._file, 0)
+                raise OSError(28, "the records could not be written again")
+            self._sizes[self._number] = len(records)
+            self._failed = False
 
     def _rotate(self) -> None:
+        # Opened first: where that fails, the old file must still be ours, and not another's under its number.
+        file = self._open(self._number + 1)
         os.close(self._file)
+        self._file = file
         self._number += 1
         self._sizes[self._number] = 0
-        self._file = self._open(self._number)
         self._durable = Position(self._number, 0)
 
     def read(self, most_bytes: int, until: Position | None = None) -> list[bytes]:

@@ -79,6 +79,35 @@ async def test_a_full_spool_refuses_and_recovers(tmp_path: Path) -> None:
     spool.close()
 
 
+async def test_what_the_disk_failed_to_keep_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path, LIMIT)
+    spool.append(b"kept")
+    await spool.sync()
+    synced: list[str] = []
+    failures = [OSError(5, "Input/output error")]
+
+    def fail_once(file: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{file}").readlink().name)
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr("os.fdatasync", fail_once)
+    spool.append(b"lost by the kernel")
+    with pytest.raises(OSError, match="Input/output"):
+        await spool.sync()
+    assert spool.read(1 << 20) == [b"kept"]
+    spool.append(b"after it")
+    await spool.sync()
+    # A sync of the same file again would have claimed what is not so.
+    assert len(set(synced)) == len(synced) == 2
+    assert (tmp_path / synced[0]).read_bytes().endswith(b"kept")
+    assert spool.read(1 << 20) == [b"lost by the kernel", b"after it"]
+    spool.close()
+    again = Spool(tmp_path, LIMIT)
+    assert (again.read(1 << 20), again.damaged) == ([b"kept", b"lost by the kernel", b"after it"], 0)
+    again.close()
+
+
 async def test_segments_are_closed_and_deleted_as_they_land(tmp_path: Path) -> None:
     spool = Spool(tmp_path, 64 << 20)
     written = [bytes([n]) * (1 << 20) for n in range(20)]
