@@ -64,7 +64,8 @@ function addTag(given) {
   }
   tag.count = tag.first;
   tag.began = Date.now();
-  tags.set(tag.name, tag);
+  // Two of one name, in two namespaces: commands know the first.
+  tags.set(tags.has(tag.name) ? `${uri};${tag.name}` : tag.name, tag);
   if (!tag.rate_hz) offer(tag, tag.value, Date.now());
   else offerDue(tag, tag.began);
 }
