@@ -20,7 +20,9 @@ SELECT
      WHERE stage = 'ingest' AND metric = 'values_per_s' AND measured_at > clock_timestamp() - interval '1 minute'
      ORDER BY measured_at DESC LIMIT 1),
     (SELECT max(window_end) FROM ml.scores WHERE role = 'champion'),
-    (SELECT count(*) FROM serving.recommendations_serving WHERE status = 'pending')
+    (SELECT count(*) FROM serving.recommendations_serving WHERE status = 'pending'),
+    (SELECT array_agg(server || ' (' || state || ')' ORDER BY server)
+     FROM serving.server_state WHERE state <> 'connected')
 """
 # From the tick to the last task's end: what an operator waits for.
 MINUTE = """
@@ -41,6 +43,7 @@ class Status:
     minute_s: float | None
     open_recommendations: int
     champion: str | None
+    silent_servers: tuple[str, ...] = ()
 
 
 def _one(settings: Settings, role: Role, query: str, dbname: str | None = None) -> tuple[object, ...] | None:
@@ -53,7 +56,7 @@ def _one(settings: Settings, role: Role, query: str, dbname: str | None = None) 
 
 def read(settings: Settings) -> Status:
     """The state of the loop now; raises psycopg.OperationalError while Postgres doesn't answer."""
-    rate, window, pending = _one(settings, Role.BI, WAREHOUSE) or (None, None, 0)
+    rate, window, pending, silent = _one(settings, Role.BI, WAREHOUSE) or (None, None, 0, None)
     minute = _one(settings, Role.AIRFLOW, MINUTE, "airflow")
     champion = _one(settings, Role.MLFLOW, CHAMPION, "mlflow")
     return Status(
@@ -62,6 +65,7 @@ def read(settings: Settings) -> Status:
         minute_s=minute[0] if minute and isinstance(minute[0], float) else None,
         open_recommendations=pending if isinstance(pending, int) else 0,
         champion=str(champion[0]) if champion else None,
+        silent_servers=tuple(silent) if isinstance(silent, list) else (),
     )
 
 
@@ -90,7 +94,8 @@ def view(status: Status, settings: Settings, demo: bool, now: datetime) -> Group
     """The live view."""
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     rate = "waiting for the first values" if status.values_per_s is None else f"{status.values_per_s:,.0f} values/s"
-    table.add_row("In", rate)
+    silent = f"; {', '.join(status.silent_servers)}: its values are uncertain" if status.silent_servers else ""
+    table.add_row("In", f"{rate}{silent}")
     if status.last_window is None:
         table.add_row("Scored", "no window yet")
     else:
