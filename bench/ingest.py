@@ -14,6 +14,7 @@ import importlib
 import json
 import operator
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -107,4 +108,6 @@ def main(
 
 
 if __name__ == "__main__":
+    # What is ended from outside must end its servers too; Python's own way out of SIGTERM runs nothing.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     typer.run(main)
