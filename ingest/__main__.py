@@ -81,6 +81,42 @@ def check_command(plant: PlantOption = None) -> None:
     raise typer.Exit(report.exit_code)
 
 
+@app.command("browse")
+def browse_command(
+    url: Annotated[str, typer.Argument(metavar="URL", help="opc.tcp://host:port")],
+    plant: Annotated[Path | None, typer.Option(help="write a plant description there instead of printing")] = None,
+    name: Annotated[str | None, typer.Option(help="what the server is called in it; host and port")] = None,
+    root: Annotated[str, typer.Option(help="where to begin, such as nsu=urn:x;s=Line1")] = "i=85",
+    security_policy: Annotated[str | None, typer.Option(help="as in plant.yml, like those that follow")] = None,
+    security_mode: Annotated[str | None, typer.Option()] = None,
+    trust: Annotated[str | None, typer.Option()] = None,
+    username: Annotated[str | None, typer.Option()] = None,
+    password_env: Annotated[str | None, typer.Option(help="environment variable that holds the password")] = None,
+    plain_password: Annotated[bool | None, typer.Option("--plain-password")] = None,
+    user_certificate: Annotated[Path | None, typer.Option()] = None,
+    user_key: Annotated[Path | None, typer.Option()] = None,
+) -> None:
+    """Walk a server's address space and print it, or write a plant description that is a first guess."""
+    import asyncio
+
+    from ingest.description import explore
+
+    options = {
+        "url": url,
+        "security_policy": security_policy,
+        "security_mode": security_mode,
+        "trust": trust,
+        "username": username,
+        "password_env": password_env,
+        "plain_password": plain_password,
+        "user_certificate": user_certificate,
+        "user_key": user_key,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    for line in asyncio.run(explore(Settings().var / "pki", given, name, root, plant)):
+        typer.echo(line)
+
+
 @app.command("run")
 def run_command(
     plant: PlantOption = None,

@@ -84,7 +84,8 @@ class Tag(Section):
     """One node of the server and what it means."""
 
     node: str = Field(
-        pattern=r"^(nsu=[^;]+;)?(i=\d+|[sgb]=.+)$", description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)"
+        pattern=r"^(nsu=[^;\x00]+;)?(i=\d+|[sgb]=[^\x00]+)$",
+        description="nsu=<namespace uri>;s=<identifier> (or i=, g=, b=)",
     )
     measurement: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     position: str = ""
