@@ -56,6 +56,7 @@ class Alarms:
         self._clearing = np.zeros(size, bool)
         self._upward = np.array([1.0 if (tag_id, "low") not in self._causes else -1.0 for tag_id in range(size)])
         self._dues: dict[Key, int] = {}
+        self._quiet: dict[Key, tuple[float, float]] = {}
         self._looked_us = NO_TIME
         self._restored = False
         self._draft: dict[Key, Cause] = {}
@@ -177,7 +178,9 @@ class Alarms:
         changes = []
         for key in self._keys[tag_id]:
             seen = value if trend is None or key[1] in ("high", "low") else _rate(trend, key[1])
-            changes += [(self._watched[tag_id], key[1], change) for change in self._cause(key).observe(seen, at)]
+            lower, upper = self._quiet[key]
+            if key in self._draft or key in self._dues or not lower <= seen <= upper:
+                changes += [(self._watched[tag_id], key[1], change) for change in self._cause(key).observe(seen, at)]
         return changes
 
     def _expire(self, moment_us: int) -> list[tuple[Watched, Direction, Change]]:
@@ -212,11 +215,11 @@ class Alarms:
         for key in self._keys[tag_id]:
             cause = self._causes[key]
             due_us = cause.due_us
+            self._quiet[key] = lower, upper = cause.quiet
             if key[1] in ("high", "low"):
-                lower, upper = cause.quiet
                 top, bottom = min(top, upper), max(bottom, lower)
-            elif cause.beyond and (leaves := self._trends[tag_id].due) is not None:
-                due_us = min(leaves.local_us, due_us) if due_us is not None else leaves.local_us
+            elif cause.beyond and (leaves_us := self._trends[tag_id].due_us) is not None:
+                due_us = min(leaves_us, due_us) if due_us is not None else leaves_us
             clearing = clearing or cause.clearing
             if due_us is None:
                 self._dues.pop(key, None)

@@ -7,53 +7,66 @@ from dataclasses import dataclass, field
 
 from ingest.alarm import Instant
 
+# A value and when the next one took its place; the newest still stands.
+_Stood = tuple[float, Instant | None]
+
 
 @dataclass
 class Trend:
-    """The values that stood within the last `window_us`: each stands until the next, so the first may be older."""
+    """The lowest and the highest value that stood within the last `window_us`.
+
+    A value stands until the next, so one from before the window counts too. Kept is only what can still become the
+    lowest or the highest, in order of time: a few values, however fast the tag is.
+    """
 
     window_us: int
-    values: deque[tuple[Instant, float]] = field(default_factory=deque)
+    newest: Instant | None = None
+    lows: deque[_Stood] = field(default_factory=deque)
+    highs: deque[_Stood] = field(default_factory=deque)
 
     def copy(self) -> Trend:
         """One to try a landing on."""
-        return Trend(self.window_us, self.values.copy())
+        return Trend(self.window_us, self.newest, self.lows.copy(), self.highs.copy())
 
     def add(self, value: float, at: Instant, connected_us: int) -> None:
         """A good value, no older than the one before. What stood before the connection (our clock) is forgotten: nobody
         knows how long the change took.
         """
-        if self.values and self.values[-1][0].local_us < connected_us:
-            self.values.clear()
-        self.values.append((at, value))
-        self._slide(at.source_us)
+        if self.newest is not None and self.newest.local_us < connected_us:
+            self.lows.clear()
+            self.highs.clear()
+        self.newest = at
+        for stood, sign in ((self.lows, 1.0), (self.highs, -1.0)):
+            if stood:
+                stood[-1] = (stood[-1][0], at)
+            while stood and sign * stood[-1][0] >= sign * value:
+                stood.pop()
+            stood.append((value, None))
+            while (ended := stood[0][1]) is not None and ended.source_us + self.window_us <= at.source_us:
+                stood.popleft()
 
     def expire(self, local_us: int) -> Instant | None:
         """Let go of what has left the window by our clock; returns when the last of it did, if anything has."""
         left = None
-        while (due := self.due) is not None and due.local_us <= local_us:
-            self.values.popleft()
-            left = due
+        for stood in (self.lows, self.highs):
+            while stood and (ended := stood[0][1]) is not None and ended.local_us + self.window_us <= local_us:
+                stood.popleft()
+                gone = ended.plus(self.window_us)
+                left = gone if left is None else max(left, gone)
         return left
 
     @property
-    def due(self) -> Instant | None:
-        """When the oldest value leaves the window, if another follows it."""
-        return self.values[1][0].plus(self.window_us) if len(self.values) > 1 else None
+    def due_us(self) -> int | None:
+        """When by our clock the next value leaves the window."""
+        ended = [stood[0][1] for stood in (self.lows, self.highs) if stood]
+        return min((at.local_us + self.window_us for at in ended if at is not None), default=None)
 
     @property
     def rise_a_minute(self) -> float:
         """From the lowest value of the window to the newest, as units a minute."""
-        return self._a_minute(self.values[-1][1] - min(value for _, value in self.values))
+        return (self.lows[-1][0] - self.lows[0][0]) * 60_000_000 / self.window_us
 
     @property
     def fall_a_minute(self) -> float:
         """From the highest value of the window to the newest, as units a minute."""
-        return self._a_minute(max(value for _, value in self.values) - self.values[-1][1])
-
-    def _slide(self, source_us: int) -> None:
-        while (due := self.due) is not None and due.source_us <= source_us:
-            self.values.popleft()
-
-    def _a_minute(self, change: float) -> float:
-        return change * 60_000_000 / self.window_us
+        return (self.highs[0][0] - self.highs[-1][0]) * 60_000_000 / self.window_us

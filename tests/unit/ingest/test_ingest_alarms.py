@@ -121,6 +121,18 @@ def test_batches_find_what_value_by_value_finds(
     assert by_cause == expected
 
 
+def test_a_delay_that_a_good_value_ends_is_over_before_a_bad_one_doubts_it(recorder: Recorder) -> None:
+    alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
+    recorder.found = []
+    for values in ([(2, 0, 5.0, 0), (2, 1, 15.0, 0)], [(2, 4 * S, 15.0, 0), (2, 4 * S + 1, 5.0, 0x80000000)]):
+        alarms.evaluate(NOWHERE, prepare(batch(values, values[-1][1])), values[-1][1])
+        alarms.settle()
+    assert [change for *_, change in recorder.found] == [
+        Raised("critical", 10.0, 5.0, 0),
+        Raised("warning", 20.0, 5.0, 3 * S + 1, "eased"),
+    ]
+
+
 def test_a_landing_that_fails_is_forgotten(recorder: Recorder) -> None:
     alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
     crossing = prepare(batch([(1, S, 95.0, 0)], S))
@@ -142,15 +154,6 @@ def test_of_two_values_at_one_time_the_worse_is_the_last(recorder: Recorder) -> 
             (5, "Raised"),
         ]
         alarms.forget()
-
-
-def test_a_value_from_before_the_connection_is_no_base_for_a_rate() -> None:
-    trend = Trend(60 * S)
-    trend.add(50.0, Instant(0, 0), 0)
-    trend.add(90.0, Instant(10 * S, 10 * S), connected_us=5 * S)
-    assert trend.rise_a_minute == 0
-    trend.add(91.0, Instant(11 * S, 11 * S), connected_us=5 * S)
-    assert trend.rise_a_minute == 1
 
 
 @pytest.mark.parametrize(
