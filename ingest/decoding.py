@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_from_binary, nodeid_to_binary
+from asyncua.ua.ua_binary import nodeid_from_binary
 
 from ingest.notifications import (
     BAD_WAITING_FOR_INITIAL_DATA,
@@ -35,15 +35,15 @@ from ingest.variants import (
 
 __all__ = ["HEARTBEAT", "SEPARATOR", "MalformedError", "Publication", "decode", "publication", "republished", "rows_of"]
 
-_PUBLISH: Final = ua.FourByteNodeId(ua.ObjectIds.PublishResponse_Encoding_DefaultBinary)
-_REPUBLISH: Final = ua.FourByteNodeId(ua.ObjectIds.RepublishResponse_Encoding_DefaultBinary)
-_DATA_CHANGE: Final = ua.FourByteNodeId(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
-_STATUS_CHANGE: Final = ua.FourByteNodeId(ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
+_PUBLISH: Final = int(ua.ObjectIds.PublishResponse_Encoding_DefaultBinary)
+_REPUBLISH: Final = int(ua.ObjectIds.RepublishResponse_Encoding_DefaultBinary)
+_DATA_CHANGE: Final = int(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
+_STATUS_CHANGE: Final = int(ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
 
-_ENCODED: Final = {type_id: nodeid_to_binary(type_id) for type_id in (_PUBLISH, _REPUBLISH, _DATA_CHANGE)}
 # No diagnostics, no strings for them, nothing additional: how a response header ends.
-_PLAIN: Final = (b"\0\0\0\0\0\0\0", b"\xff\xff\xff\xff\0\0\0")
+_PLAIN: Final = (b"\0" + b"\0\0\0\0" + b"\0\0\0", b"\0" + b"\xff\xff\xff\xff" + b"\0\0\0")
 
+_UINT16: Final = struct.Struct("<H")
 _UINT32: Final = struct.Struct("<I")
 _INT32: Final = struct.Struct("<i")
 _SEQUENCE_AND_TIME: Final = struct.Struct("<Iq")
@@ -93,13 +93,13 @@ def republished(
         raise MalformedError(f"the notification breaks off: {error}") from error
 
 
-def _header_end(raw: bytes, wanted: ua.NodeId) -> int:
+def _header_end(raw: bytes, wanted: int) -> int:
     """Where the header of a response of type `wanted` ends."""
-    if raw[:4] == _ENCODED[wanted] and raw[16:21] == bytes(5) and raw[21:28] in _PLAIN:
-        return 28  # nothing but when, to what request, and Good
-    type_id, at = _node_id(raw, 0)
     try:
+        type_id, at = _type_id(raw, 0)
         (result,) = _UINT32.unpack_from(raw, at + 12)
+        if type_id == wanted and not result and raw[at + 16 : at + 24] in _PLAIN:
+            return at + 24
         at = diagnostic_info_end(raw, at + 16)
         count = _count(raw, at)
         at += 4
@@ -114,15 +114,18 @@ def _header_end(raw: bytes, wanted: ua.NodeId) -> int:
     return at
 
 
-def _node_id(raw: bytes, at: int) -> tuple[ua.NodeId, int]:
-    """The NodeId at `at`, and where it ends."""
+def _type_id(raw: bytes, at: int) -> tuple[int, int]:
+    """The standard's number of the encoding at `at`, 0 where it isn't the standard's, and where it ends."""
+    if raw[at : at + 2] == b"\x01\x00":
+        return _UINT16.unpack_from(raw, at + 2)[0], at + 4
     buffer = Buffer(raw, at)
     try:
         node_id = nodeid_from_binary(buffer)
     except Exception as error:
         # The library raises whatever the bytes lead it to.
         raise MalformedError(f"no node id: {error!r}") from error
-    return node_id, len(raw) - len(buffer)
+    standard = node_id.NamespaceIndex == 0 and isinstance(node_id.Identifier, int)
+    return node_id.Identifier if standard else 0, len(raw) - len(buffer)
 
 
 def _message(
@@ -149,12 +152,9 @@ def _message(
     return Publication(subscription_id, sequence_number, count > 0, readings, clock_moment, status_change, sent_us), at
 
 
-def _extension_object(raw: bytes, at: int) -> tuple[ua.NodeId, int, int]:
+def _extension_object(raw: bytes, at: int) -> tuple[int, int, int]:
     """(type, where its body begins, where it ends) of a notification."""
-    if raw.startswith(_ENCODED[_DATA_CHANGE], at):
-        type_id, at = _DATA_CHANGE, at + 4
-    else:
-        type_id, at = _node_id(raw, at)
+    type_id, at = _type_id(raw, at)
     if not raw[at]:
         if type_id in (_DATA_CHANGE, _STATUS_CHANGE):
             raise MalformedError("a notification without a body")

@@ -51,7 +51,7 @@ _TAIL: Final = (
     (8, "server_ts", "<i8"),
     (32, "", "<u2"),
 )
-_NULL, _BOOLEAN, _DATE_TIME = 0, 1, 13
+_NULL, _BOOLEAN, _FLOAT, _DATE_TIME = 0, 1, 10, 13
 _NUMBERS: Final = {
     1: "u1", 2: "i1", 3: "u1", 4: "<i2", 5: "<u2", 6: "<i4", 7: "<u4", 8: "<i8", 9: "<u8", 10: "<f4", 11: "<f8",
 }  # fmt: skip
@@ -147,27 +147,28 @@ class _Items:
     def _walk(self) -> int:
         body, scattered = self._body, self._scattered
         at, left = 4, self._count
-        before, alike = None, 0
+        # The first may begin a run; after that, a few that are alike.
+        before, alike = _LAYOUTS[body[8] | body[9] << 8] if left else None, _SHORTEST_RUN
         while left:
             layout = _LAYOUTS[body[at + 4] | body[at + 5] << 8]
             if layout is None:
                 at = self._look_closer(at)
                 left -= 1
                 continue
-            if layout is before:
+            if layout is not before:
+                before, alike = layout, 0
+            elif alike < _SHORTEST_RUN:
                 alike += 1
-            else:  # the first may begin a run; after that, a few that are alike
-                before, alike = layout, 0 if before else _SHORTEST_RUN
-            if alike >= _SHORTEST_RUN and left >= _SHORTEST_RUN:
+            elif left >= _SHORTEST_RUN:
                 run = self._run(at, layout, left)
                 self._runs.append((layout, at, run))
                 at += layout.step * run
                 left -= run
                 alike = 0
-            else:
-                scattered[layout].append(at)
-                at += layout.step
-                left -= 1
+                continue
+            scattered[layout].append(at)
+            at += layout.step
+            left -= 1
         return at
 
     def _run(self, at: int, layout: _Layout, most: int) -> int:
@@ -177,7 +178,7 @@ class _Items:
             return 1
         heads = np.ndarray((count,), "<u2", self._body, at + 4, (layout.step,))
         same = heads == heads[0] if layout.kind is not None else heads & 0xFF == heads[0] & 0xFF
-        return count if same.all() else int(same.argmin())
+        return count if np.count_nonzero(same) == count else int(same.argmin())
 
     def _look_closer(self, at: int) -> int:
         """Where the item at `at` ends, of a type whose values differ in length; its value is kept."""
@@ -230,22 +231,30 @@ class _Columns:
         self._places: list[NDArray[np.int64]] = []
         self._texts: list[str] = []
         self._filled = 0
+        self._untimed: dict[str, list[slice]] = {"source_ts": [], "server_ts": []}
         self._clocks: list[int] = []
 
     def add(self, layout: _Layout, places: NDArray[np.int64], heads: NDArray[np.void], tails: NDArray[np.void]) -> None:
         """Items of one layout that begin at `places`: records with their handles and values, and with what follows."""
-        rows = self._rows[self._filled : self._filled + len(places)]
+        part = slice(self._filled, self._filled + len(places))
+        rows = self._rows[part]
         self._filled += len(places)
         self._places.append(places)
         rows["tag_id"] = heads["tag_id"]
         if layout.has_status:
             rows["status"] = tails["status"]
-        for name in layout.times:
-            rows[name] = _microseconds(tails[name])
-        if layout.value:
+        for name, untimed in self._untimed.items():
+            if name in layout.times:
+                rows[name] = tails[name]  # as ticks
+            else:
+                untimed.append(part)
+        if layout.kind == _FLOAT:
             rows["kind"] = NUMBER
             with np.errstate(invalid="ignore"):  # a signalling NaN is one like any other
-                rows["value"] = heads["value"] != 0 if layout.kind == _BOOLEAN else heads["value"]
+                rows["value"] = heads["value"]
+        elif layout.value:
+            rows["kind"] = NUMBER
+            rows["value"] = heads["value"] != 0 if layout.kind == _BOOLEAN else heads["value"]
         elif layout.kind == _DATE_TIME:
             times = _microseconds(heads["value"])
             self._clocks += times[heads["tag_id"] == _CLOCK].tolist()
@@ -253,6 +262,10 @@ class _Columns:
 
     def put(self, values: Sequence[tuple[int, Any]], elements: Elements) -> None:
         """Bring the rows into order; `values` are those of the items at these places that numpy couldn't read."""
+        for name, untimed in self._untimed.items():
+            self._rows[name] = _microseconds(self._rows[name])
+            for part in untimed:
+                self._rows[name][part] = NO_TIME
         places = self._places[0] if self._places else np.zeros(0, np.int64)
         if len(self._places) > 1:
             places = np.concatenate(self._places)
@@ -329,7 +342,7 @@ def _put(rows: Rows, places: Sequence[int], converted: Sequence[Converted], text
 def mark_non_finite(rows: Rows) -> None:
     """NaN and ±Inf are kept and bad: where the server says otherwise the code becomes Bad, its lower half stays."""
     finite = np.isfinite(rows["value"])
-    if not finite.all():
+    if np.count_nonzero(finite) < len(rows):
         odd = ~finite & (rows["kind"] == NUMBER)
         status = rows["status"][odd]
         rows["status"][odd] = np.where(status & _BAD, status, _BAD | status & 0xFFFF)
