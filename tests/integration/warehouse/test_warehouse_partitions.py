@@ -146,8 +146,9 @@ def test_small_tables_keep_what_is_within_their_days(warehouse: Settings, admin:
             "INSERT INTO ops.pipeline_metrics (measured_at, stage, metric, value) VALUES (%s, 's', 'm', 1)", (at,)
         )
         admin.execute(
-            "INSERT INTO raw.rejected_events (reason, origin, rejected_at) VALUES ('text in a number', 'backfill', %s)",
-            (at,),
+            "INSERT INTO raw.rejected_events (payload, reason, origin, rejected_at)"
+            " VALUES (%s, 'text in a number', 'backfill', %s)",
+            (str(days), at),
         )
     assert maintain(warehouse, MOMENT).deleted == {"raw.rejected_events": 1, "ops.pipeline_metrics": 1}
     assert maintain(warehouse, MOMENT).deleted == {"raw.rejected_events": 0, "ops.pipeline_metrics": 0}
