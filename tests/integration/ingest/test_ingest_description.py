@@ -56,8 +56,8 @@ async def test_a_browsed_server_is_a_plant_that_can_be_collected(url: str, tmp_p
         ("nsu=urn:plant;s=Pump-103.B[1]", "vibration", "bearing_2", ""),
     ]
     report = await check(plant, Pki(tmp_path / "pki"))
-    scalars = [finding for finding in report.findings if finding.tag.element is None]
-    assert {finding.outcome for finding in scalars} == {"ok"}
+    assert {finding.outcome for finding in report.findings} == {"ok"}
+    assert len(report.findings) == 3 * MACHINES
 
 
 async def test_without_a_file_the_nodes_are_printed(url: str, tmp_path: Path) -> None:
