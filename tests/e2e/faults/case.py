@@ -113,7 +113,7 @@ class Cases:
         self._stack = stack
         self._settings = settings
 
-    def make(self, launch: Launch = ASYNCUA, *flags: str, **plant: Any) -> Case:
+    def make(self, launch: Launch = ASYNCUA, *flags: str, spool_gb: float = 1.0, **plant: Any) -> Case:
         """A counter server that runs, behind a proxy, and a worker that doesn't yet; `plant` as of `write_plant`."""
         folder = self._settings.var
         field = Field(folder, launch, *flags)
@@ -125,7 +125,7 @@ class Cases:
         # Told by change, node-opcua misses none; a sampling timer of its would.
         sampling = {} if launch == ASYNCUA else {"sampling_ms": 0}
         write_plant(path, proxy.port, **sampling, **plant)
-        worker = Worker(self._settings, path)
+        worker = Worker(self._settings, path, spool_gb)
         self._stack.callback(worker.kill)
         return Case(self._settings, field, worker, proxy)
 

@@ -25,13 +25,13 @@ TAGS: Final = (("urn:field:a", "Counter.1"), ("urn:field:a", "Counter.2"),
                ("urn:field:b", "Counter.1"), ("urn:field:b", "Counter.2"))  # fmt: skip
 _STEP: Final = 10**12
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# What no table of numbers can hold, one a second in turn on the node Poison.
+# What no table of numbers can hold, each on a node of its own, once a second.
 POISON: Final[tuple[tuple[str, Any, timedelta], ...]] = (
-    ("text for a number", ua.Variant("nought\x00 \ud800", ua.VariantType.String), timedelta()),
-    ("the year 1601", ua.Variant(1, ua.VariantType.Int64), timedelta(days=-150_000)),
-    ("the future", ua.Variant(2, ua.VariantType.Int64), timedelta(days=700)),
-    ("a type that no tag has", ua.Variant(ua.QualifiedName("x", 1), ua.VariantType.QualifiedName), timedelta()),
-    ("an array", ua.Variant([1, 2, 3], ua.VariantType.Int64), timedelta()),
+    ("Text", ua.Variant("nought\x00", ua.VariantType.String), timedelta()),
+    ("Past", ua.Variant(1, ua.VariantType.Int64), timedelta(days=-150_000)),
+    ("Future", ua.Variant(2, ua.VariantType.Int64), timedelta(days=700)),
+    ("Type", ua.Variant(ua.QualifiedName("x", 1), ua.VariantType.QualifiedName), timedelta()),
+    ("Array", ua.Variant([1, 2, 3], ua.VariantType.Int64), timedelta()),
 )
 
 
@@ -55,6 +55,7 @@ class Counters:
         self._history = history
         self._poison = poison
         self._nodes: dict[int, Any] = {}
+        self._poisoned: dict[str, Any] = {}
         self._held = False
 
     def say(self, **line: Any) -> None:
@@ -74,9 +75,10 @@ class Counters:
             await self.add(tag)
         if self._poison:
             index = await self._server.register_namespace(TAGS[0][0])
-            self._poisoned = await self._server.nodes.objects.add_variable(
-                ua.NodeId("Poison", index), "Poison", 0, ua.VariantType.Int64
-            )
+            for name, variant, _ in POISON:
+                self._poisoned[name] = await self._server.nodes.objects.add_variable(
+                    ua.NodeId(name, index), name, variant.Value, variant.VariantType
+                )
         self._tell_subscriptions()
         await self._server.start()
         self.say(event="started", namespaces=await self._server.get_namespace_array())
@@ -155,15 +157,13 @@ class Counters:
             await asyncio.sleep((done + 1) / HZ - time.time())
 
     async def _put_poison(self) -> None:
-        turn = 0
         while True:
             await asyncio.sleep(1.0)
             if self._held:
                 continue
-            kind, variant, shift = POISON[turn % len(POISON)]
-            turn += 1
-            self.say(poison=kind)
-            await self._put(self._poisoned, variant, datetime.now(UTC) + shift)
+            for name, variant, shift in POISON:
+                self.say(poison=name)
+                await self._put(self._poisoned[name], variant, datetime.now(UTC) + shift)
 
     async def _listen(self) -> None:
         reader = asyncio.StreamReader()

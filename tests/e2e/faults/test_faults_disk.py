@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.e2e.faults.case import Cases
@@ -16,6 +17,7 @@ from tests.e2e.faults.matrix import Matrix
 
 _TMPFS = "size=4m,mode=700"
 _QUEUE_S = 6
+_BOUND_BYTES = 30_000
 
 
 @pytest.fixture
@@ -60,3 +62,19 @@ def test_a_full_disk(cases: Cases, small_disk: Path, matrix: Matrix, seconds: fl
         assert made.worker.alive()
         filler.unlink()
     matrix.add(made.end(f"spool's disk full for {seconds:.0f} s"), lossless=seconds < _QUEUE_S)
+
+
+def test_a_spool_at_its_bound(cases: Cases, admin: psycopg.Connection, matrix: Matrix) -> None:
+    """The same by the spool's own bound, which needs no disk of its own: nothing lands."""
+    made = cases.make(queue_size=_QUEUE_S * HZ, spool_gb=_BOUND_BYTES / 1e9)
+    made.begin()
+    with made.outage(ends=True):
+        admin.execute("REVOKE INSERT ON raw.sensor_events FROM millwright_ingest")
+        time.sleep(20.0)
+        spool = made.settings.var / "spool"
+        # What has landed before counts no more, and stays in its segment for a while.
+        assert _BOUND_BYTES / 2 < sum(path.stat().st_size for path in spool.rglob("*.seg")) < 2 * _BOUND_BYTES
+        admin.execute("GRANT INSERT ON raw.sensor_events TO millwright_ingest")
+    row = made.end("spool at its bound")
+    matrix.add(row, lossless=False)
+    assert row.lost > 0, "the bound was never reached"

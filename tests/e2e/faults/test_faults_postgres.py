@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -133,7 +134,10 @@ def test_poison_rows(cases: Cases, admin: psycopg.Connection, matrix: Matrix) ->
     row = made.end("poison rows")
     matrix.add(row, lossless=True)
     assert row.rejected > 0
-    offered = [line["poison"] for line in made.field.lines() if "poison" in line and line["at"] >= made.began_us]
-    rejects = admin.execute("SELECT reason FROM raw.rejected_events WHERE node_id LIKE '%;s=Poison'").fetchall()
-    assert len(rejects) >= len(offered) > len(POISON)
-    assert len(set(rejects)) >= len(POISON)
+    offered = Counter(line["poison"] for line in made.field.lines() if "poison" in line and line["at"] >= made.began_us)
+    rejected = dict(
+        admin.execute("SELECT split_part(node_id, ';s=', 2), count(*) FROM raw.rejected_events GROUP BY 1").fetchall()
+    )
+    for name, _, _ in POISON:
+        # A type that no later value mends is said once, and the item put to rest.
+        assert rejected[name] >= (1 if name in ("Type", "Array") else offered[name]) > 0, name

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.faults.counters import HZ, TAGS
+from tests.e2e.faults.counters import HZ, POISON, TAGS
 from warehouse.settings import HOME, Settings
 
 PUBLISHING_MS = 500
 SERVER = "field"
-POISON_NODE = f"nsu={TAGS[0][0]};s=Poison"
 
 
 def node(tag: int) -> str:
@@ -40,7 +39,15 @@ def write_plant(
         for tag in range(len(TAGS))
     ]  # fmt: skip
     if poison:
-        tags.append({"node": POISON_NODE, "measurement": "poison", "role": "counter", "data_type": "integer"})
+        tags += [
+            {
+                "node": f"nsu={TAGS[0][0]};s={name}",
+                "measurement": name.lower(),
+                "role": "counter",
+                "data_type": "integer",
+            }
+            for name, _, _ in POISON
+        ]
     server = {
         "url": f"opc.tcp://127.0.0.1:{port}",
         "publishing_interval_ms": PUBLISHING_MS,
@@ -60,13 +67,14 @@ def write_plant(
 class Worker:
     """One collector of the warehouse of `settings`; its state is under `settings.var`."""
 
-    def __init__(self, settings: Settings, plant: Path) -> None:
+    def __init__(self, settings: Settings, plant: Path, spool_gb: float) -> None:
         self.log = settings.var / "worker.log"
         self._plant = plant
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {
             "MILLWRIGHT_VAR": str(settings.var),
             "MILLWRIGHT_POSTGRES_PORT": str(settings.postgres_port),
             "MILLWRIGHT_METRICS_PORT": "0",
+            "MILLWRIGHT_SPOOL_GB": str(spool_gb),
             "PGDATABASE": settings.pgdatabase,
         }
         self._process: subprocess.Popen[bytes] | None = None
