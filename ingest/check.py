@@ -26,8 +26,8 @@ _MISSING: Final = ("BadNodeIdUnknown", "BadNodeIdInvalid")
 _NO_ACCESS: Final = ("BadUserAccessDenied", "BadNotReadable", "BadIdentityTokenRejected", "BadSecurityModeInsufficient")
 _INTEGERS: Final = frozenset({"SByte", "Byte", "Int16", "UInt16", "Int32", "UInt32", "Int64", "UInt64"})
 _FITTING: Final = {
-    "double": _INTEGERS | {"Float", "Double"},
     "integer": _INTEGERS,
+    "double": _INTEGERS | {"Float", "Double"},
     "boolean": frozenset({"Boolean"}),
     "string": frozenset({"String", "LocalizedText"}),
     "datetime": frozenset({"DateTime"}),
@@ -68,6 +68,7 @@ class Report:
 async def check(plant: Plant, pki: Pki) -> Report:
     """Connect to every server, resolve and read every tag; a server that can't be reached stops no other."""
     logging.getLogger("asyncua").setLevel(logging.CRITICAL + 1)
+    pki.make(datetime.now(UTC))
     report = Report()
     await asyncio.gather(*(_look(report, name, server, plant, pki) for name, server in plant.servers.items()))
     order = {name: place for place, name in enumerate(plant.servers)}
@@ -79,7 +80,8 @@ async def _look(report: Report, name: str, server: Server, plant: Plant, pki: Pk
     tags = [(i, t) for i, e in plant.equipment.items() if e.server == name for t in e.tags]
     try:
         async with connection(name, server, pki) as client:
-            report.skew_s[name] = await _skew(client)
+            if (skew := await _skew(client)) is not None:
+                report.skew_s[name] = skew
             report.findings += await _read(client, name, server, tags)
     except ConnectError as error:
         report.unreachable[name] = str(error)
@@ -87,12 +89,15 @@ async def _look(report: Report, name: str, server: Server, plant: Plant, pki: Pk
         report.unreachable[name] = f"server {name!r} ({server.url}) went away while it was looked at: {describe(error)}"
 
 
-async def _skew(client: Client) -> float:
-    """Seconds that the server's clock is ahead, half the round trip allowed for."""
+async def _skew(client: Client) -> float | None:
+    """Seconds that the server's clock is ahead, half the round trip allowed for; None where it tells no time."""
     asked = datetime.now(UTC)
-    told = _aware(await client.get_node(ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)).read_value())
+    clock = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
+    (told,) = await client.uaclient.session.read_attributes([clock], ua.AttributeIds.Value)
     answered = datetime.now(UTC)
-    return (told - (asked + (answered - asked) / 2)).total_seconds()
+    if told.Value is None or not isinstance(told.Value.Value, datetime):
+        return None
+    return (_aware(told.Value.Value) - (asked + (answered - asked) / 2)).total_seconds()
 
 
 async def _read(client: Client, name: str, server: Server, tags: Sequence[tuple[str, Tag]]) -> list[Finding]:

@@ -49,15 +49,20 @@ class Pki:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def make(self, moment: datetime) -> None:
+        """Make the collector's certificate where there is none, so that servers can be told to trust it beforehand."""
+        certificate, key = self._own
+        with self._locked():
+            if not certificate.exists():
+                _make(certificate, key, moment)
+
     def own(self, moment: datetime) -> OwnCertificate:
         """The collector's certificate, made where there is none.
 
         Raises ConnectError where it can't be read, has no application URI, or is past its time at `moment`.
         """
-        certificate, key = self.folder / "own" / "certificate.der", self.folder / "own" / "key.pem"
-        with self._locked():
-            if not certificate.exists():
-                _make(certificate, key, moment)
+        self.make(moment)
+        certificate, key = self._own
         made = load_certificate(certificate)
         if made.not_valid_after_utc < moment:
             raise ConnectError(
@@ -97,6 +102,10 @@ class Pki:
                 f" {shown}, {_subject(certificate)}; if it was renewed on purpose, remove {pin} and the next connection"
                 " pins the new one; if not, someone else answers at this address"
             )
+
+    @property
+    def _own(self) -> tuple[Path, Path]:
+        return self.folder / "own" / "certificate.der", self.folder / "own" / "key.pem"
 
     def path(self, given: Path) -> Path:
         """A path of plant.yml: relative ones are relative to this folder."""

@@ -21,6 +21,7 @@ from ingest.collector import Collector
 from ingest.errors import IngestError
 from ingest.health import Health, Page
 from ingest.plant import Plant
+from ingest.security import Pki
 from ingest.servers import require_unclaimed
 from ingest.tags import SyncResult, sync_plant
 from warehouse.settings import Settings
@@ -39,6 +40,7 @@ def run(settings: Settings, plant: Plant, servers: Sequence[str] | None = None) 
     if unknown := [name for name in chosen if name not in plant.servers]:
         raise IngestError(f"--server must be one of {', '.join(plant.servers)}. Got: {unknown[0]!r}")
     logs.configure(settings.log_format)
+    Pki(settings.var / "pki").make(datetime.now(UTC))
     health = Health()
     with Page(health, settings.bind, settings.metrics_port) as page:
         structlog.get_logger("ingest").info("page", address=f"http://{settings.bind}:{page.port}/metrics")

@@ -153,6 +153,18 @@ async def test_a_secured_worker_lands_every_value_once_and_leaves_nothing_behind
     ]
 
 
+async def test_renewed_keys_of_the_channel_lose_nothing(
+    here: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    with Peer(tmp_path / "peer", tags=COUNTERS, token_ms=1500, **OPTIONS) as peer:
+        async with collecting(here, plant_of(peer, **SECURED)):
+            await until(lambda: last(admin) > 140)  # seven seconds: six renewals, and the first keys have long run out
+    for measurement in ("counter_1", "counter_2"):
+        values = [value for value, _ in landed(admin, measurement)]
+        assert values == list(range(values[0], values[-1] + 1))
+    assert admin.execute("SELECT count(*) FROM raw.sensor_gaps WHERE NOT repaired").fetchone() == (0,)
+
+
 @pytest.mark.parametrize(
     ("command", "what"),
     [("hang", {"ms": 9000}), ("drop", {}), ("expire", {}), ("end_subscriptions", {})],

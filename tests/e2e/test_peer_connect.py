@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -207,3 +208,18 @@ async def test_a_server_that_does_not_answer_says_so_and_the_next_one_is_not_wai
         server = server_of(peer)
         peer.kill()
         assert "nothing listens there; start the server" in await refusal(server, Pki(tmp_path / "pki"))
+
+
+async def test_sessions_that_nobody_closed_are_gone_within_their_short_time(tmp_path: Path) -> None:
+    pki = Pki(tmp_path / "pki")
+    with Peer(tmp_path / "one", tags=[{"name": "T", "value": 1.0}]) as peer:
+        server = server_of(peer, session_timeout_s=5)
+        for _ in range(3):
+            async with connection("peer", server, pki) as client:
+                client.uaclient.protocol.transport.abort()  # as a killed process leaves it
+        assert peer.do("status")["sessions"] == 3
+        for _ in range(100):
+            if peer.do("status")["sessions"] == 0:
+                break
+            await asyncio.sleep(0.2)
+        assert peer.do("status")["sessions"] == 0

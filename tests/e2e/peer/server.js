@@ -10,6 +10,7 @@
 //   tags            [{name, namespace, type, value, rate_hz, first, history, array}]: with rate_hz a counter that begins at
 //                   `first` (0) and carries each value's own source time; else a constant that `write` changes
 //   history_values  how many values a tag with history keeps (1000)
+//   token_ms        the longest lifetime of a channel's security token
 //   limits          operation limits such as {"maxMonitoredItemsPerCall": 100}; max_sessions
 //   offered         a file to which each offered value is written, before it is offered: name,value,microseconds
 // It says {"event": "ready", "url": …} and then answers each line {"do": …} of stdin with one line. It ends with stdin.
@@ -179,6 +180,7 @@ async function main() {
     serverCertificateManager: store("pki", Boolean(config.trust)),
     userCertificateManager: store("users", false),
     maxConnectionsPerEndpoint: 100,
+    ...(config.token_ms ? { defaultSecureTokenLifetime: config.token_ms } : {}),
     serverCapabilities: {
       maxSessions: config.max_sessions || 50,
       minSupportedSampleRate: 0,
