@@ -19,6 +19,7 @@ from ingest.notifications import (
     Elements,
     decode_changes,
     mark_non_finite,
+    microseconds,
 )
 from ingest.readings import NO_TIME, Readings, concatenate, empty_rows, to_datetime, to_us
 from ingest.variants import (
@@ -47,7 +48,6 @@ _UINT16: Final = struct.Struct("<H")
 _UINT32: Final = struct.Struct("<I")
 _INT32: Final = struct.Struct("<i")
 _SEQUENCE_AND_TIME: Final = struct.Struct("<Iq")
-_TICKS_EPOCH_US: Final = 12_591_158_400_000_000  # from 1601, where OPC UA counts from, to 2000
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _message(
             status_change = ua.StatusCode(_UINT32.unpack_from(raw, start)[0])
     readings = concatenate(batches) if batches else Readings(empty_rows(0), [], received_us, connected_us)
     clock_moment = None if clock_us is None else to_datetime(clock_us)
-    sent_us = ticks // 10 - _TICKS_EPOCH_US if ticks > 0 else None
+    sent_us = microseconds(ticks) if ticks > 0 else None
     return Publication(subscription_id, sequence_number, count > 0, readings, clock_moment, status_change, sent_us), at
 
 

@@ -319,8 +319,13 @@ class _Columns:
         return Readings(rows, self._texts, received_us, connected_us), max(self._clocks, default=None)
 
 
+def microseconds(ticks: int) -> int:
+    """Microseconds since 2000 of a DateTime."""
+    return min(max(ticks, 0), _LAST_TICK) // 10 - _TICKS_2000 // 10
+
+
 def _microseconds(ticks: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Microseconds since 2000 of DateTimes."""
+    """The same of many at once."""
     us: NDArray[np.int64] = np.maximum(ticks, 0)
     np.minimum(us, _LAST_TICK, out=us)
     us //= 10

@@ -306,6 +306,22 @@ def test_a_missing_time_is_the_servers_or_that_of_receipt() -> None:
     assert rows["server_ts"].tolist() == [to_us(NOW) - 5, NO_TIME]
 
 
+@pytest.mark.parametrize(
+    ("ticks", "wanted"),
+    [
+        (TICKS + 17, to_us(NOW) + 1),
+        (0, None),
+        (-5, None),
+        (2**63 - 1, to_us(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))),
+    ],
+)
+def test_a_notification_says_when_it_was_sent(ticks: int, wanted: int | None) -> None:
+    publish = ua.PublishResponse()
+    publish.Parameters.NotificationMessage.PublishTime = NOW
+    encoded = struct_to_binary(publish).replace(struct.pack("<q", TICKS), struct.pack("<q", ticks))
+    assert decode(encoded, NOW, NOW).sent_us == wanted
+
+
 def test_other_notifications_are_told_from_values() -> None:
     publish = ua.PublishResponse()
     publish.Parameters.SubscriptionId = 7
