@@ -73,3 +73,16 @@ def test_an_upgraded_warehouse_has_the_tables_of_a_fresh_one(older: Settings, cl
     )
     with connect(older, Role.ADMIN) as upgraded, connect(cluster, Role.ADMIN) as fresh:
         assert upgraded.execute(columns).fetchall() == fresh.execute(columns).fetchall()
+
+
+def test_readings_that_were_rejected_twice_become_one_row(older: Settings) -> None:
+    columns = "tag_id, server, node_id, source_ts, payload, status, reason, origin"
+    # Since 0010 a second one isn't taken in the first place.
+    again = (
+        f"INSERT INTO raw.rejected_events ({columns}) SELECT {columns} FROM raw.rejected_events ON CONFLICT DO NOTHING"
+    )
+    with connect(older, Role.ADMIN, autocommit=True) as connection:
+        for _ in range(2):
+            connection.execute(again)  # type: ignore[arg-type]
+        migrate(older)
+        assert counts(connection)["raw.rejected_events"] == KEPT["raw.rejected_events"]
