@@ -21,8 +21,10 @@ from ingest.limits import Direction, Limits
 from ingest.readings import NO_TIME, NUMBER
 from ingest.trend import Trend
 
-# Older than this when it comes, a value that another has followed already is history, and no cause for alarm.
+# So much later than usual when it comes, a value that another has followed already is history, and no cause for alarm.
 LATE_US: Final = 60_000_000
+# Older timestamps than before are a replay; for so long, or the server's clock has been set back.
+SET_BACK_US: Final = 10_000_000
 _SHELVING_US: Final = 1_000_000
 Key = tuple[int, Direction]
 
@@ -48,7 +50,9 @@ class Alarms:
         size = max(self._keys, default=0) + 1
         self._top: NDArray[np.float64] = np.full(size, np.inf)
         self._bottom: NDArray[np.float64] = np.full(size, -np.inf)
-        self._seen: NDArray[np.int64] = np.full(size, np.iinfo(np.int64).min)
+        self._seen: NDArray[np.int64] = np.full(size, NO_TIME)
+        self._replayed: NDArray[np.int64] = np.full(size, NO_TIME)  # since when (our clock) a tag's values are older
+        self._lag_us = 2**62  # from a value to its receipt, at the least
         self._heeded = np.zeros(size, bool)
         self._heeded[list(self._keys)] = True
         self._every = np.zeros(size, bool)  # each value counts: rates of change
@@ -95,9 +99,10 @@ class Alarms:
         """
         self.forget()
         changes = self._step_through(prepared, moment_us, late)
-        if not late:
-            changes += self._expire(moment_us)
-        return alerts.write(connection, changes) if changes else 0
+        if late:
+            return 0
+        changes += self._expire(moment_us)
+        return self._write(connection, changes, moment_us)
 
     def due(self, moment_us: int) -> bool:
         """Whether `tick` has anything to do."""
@@ -113,7 +118,11 @@ class Alarms:
     def tick(self, connection: psycopg.Connection, moment_us: int) -> int:
         """What time alone changes: delays that are over, shelving that ends; returns the number of transitions."""
         self.forget()
-        changes = self._expire(moment_us)
+        return self._write(connection, self._expire(moment_us), moment_us)
+
+    def _write(
+        self, connection: psycopg.Connection, changes: Sequence[tuple[Watched, Direction, Change]], moment_us: int
+    ) -> int:
         transitions = alerts.write(connection, changes) if changes else 0
         if moment_us - self._looked_us >= _SHELVING_US:
             transitions += alerts.end_shelving(connection, moment_us)
@@ -140,12 +149,14 @@ class Alarms:
         rows = prepared.readings.rows
         tags, times, values = rows["tag_id"], rows["source_ts"], rows["value"]
         index = np.where((tags > 0) & (tags < len(self._heeded)), tags, 0)
-        fresh = self._heeded[index] & (times >= self._seen[index])
+        received_us = prepared.readings.received_us or moment_us
+        fresh = self._fresh(index, times, received_us)
         if not fresh.any():
             return []
-        received_us = prepared.readings.received_us or moment_us
         newest = np.append(tags[1:] != tags[:-1], True)
-        self._draft_seen = (tags[fresh & newest], times[fresh & newest])
+        # A clock that is ahead and is set right must not make what follows look old.
+        self._draft_seen = (tags[fresh & newest], np.minimum(times[fresh & newest], received_us))
+        self._lag_us = min(self._lag_us, received_us - int(times[fresh].max()))
         good = fresh & (rows["status"] >> 30 == 0) & (rows["kind"] == NUMBER) & np.isfinite(values)
         hit = good & ((values > self._top[index]) | (values < self._bottom[index]) | self._every[index])
         hit |= fresh & ~good & self._clearing[index]
@@ -153,7 +164,8 @@ class Alarms:
             return []
         stirred = np.zeros(len(self._heeded), bool)
         stirred[tags[hit]] = True
-        places = np.flatnonzero(fresh & stirred[index] & (newest | (times >= received_us - LATE_US)))
+        timely = newest | (times >= received_us - self._lag_us - LATE_US)
+        places = np.flatnonzero(fresh & stirred[index] & timely)
         # Of values with one timestamp nobody knows which is the last: the one that is nearer to an alarm.
         places = places[np.lexsort((values[places] * self._upward[tags[places]], times[places], tags[places]))]
         connected_us = prepared.readings.connected_us
@@ -167,6 +179,19 @@ class Alarms:
                 for key in self._keys[tag_id]:
                     self._cause(key).doubt()
         return changes
+
+    def _fresh(self, index: NDArray[np.int32], times: NDArray[np.int64], received_us: int) -> NDArray[np.bool_]:
+        """Which rows are of heeded tags, and no older than what was heeded before."""
+        heeded = self._heeded[index]
+        fresh = heeded & (times >= self._seen[index])
+        old = np.unique(index[heeded & ~fresh])
+        if len(old):
+            self._replayed[old] = np.where(self._replayed[old] == NO_TIME, received_us, self._replayed[old])
+            set_back = old[received_us - self._replayed[old] > SET_BACK_US]
+            self._seen[set_back] = NO_TIME
+            fresh = heeded & (times >= self._seen[index])
+        self._replayed[index[fresh]] = NO_TIME
+        return fresh
 
     def _observe(
         self, tag_id: int, value: float, at: Instant, connected_us: int

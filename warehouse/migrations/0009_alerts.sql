@@ -19,13 +19,13 @@ ALTER TABLE serving.critical_alerts
 DROP CONSTRAINT critical_alerts_direction_check,
 ADD CONSTRAINT critical_alerts_direction_check CHECK (direction IN ('high', 'low', 'rising', 'falling')),
 ADD COLUMN cleared_because text CHECK (cleared_because IN ('returned', 'escalated', 'eased', 'unwatched')),
-ADD COLUMN replaces bigint REFERENCES serving.critical_alerts;
+ADD COLUMN replaces bigint;
 COMMENT ON COLUMN serving.critical_alerts.value IS 'the value that was beyond the limit; for rising and falling the change a minute';
 COMMENT ON COLUMN serving.critical_alerts.transitions IS
 'how often the limit was passed and left again, folded into this alert: 1 when it is raised, 2 once it is cleared, more where it chattered';
 COMMENT ON COLUMN serving.critical_alerts.shelved_until IS 'out of the open alerts until then; it comes back by itself';
 COMMENT ON COLUMN serving.critical_alerts.cleared_because IS
-'returned: the value is back; escalated, eased: a severer or a milder alert of the same cause took its place; unwatched: the tag or its limit left the plant file';
+'returned: the value is back; escalated, eased: a severer or a milder alert of the same cause took its place; unwatched: no longer in the plant file';
 COMMENT ON COLUMN serving.critical_alerts.replaces IS 'the alert of the same cause that this one took the place of';
 COMMENT ON TABLE serving.critical_alerts IS 'One row per alert, from active to cleared; at most one open a direction of a tag.';
 

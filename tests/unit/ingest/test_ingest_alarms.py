@@ -45,7 +45,7 @@ class Recorder:
 @pytest.fixture(scope="module")
 def recorder() -> Iterator[Recorder]:
     made = Recorder()
-    with patch.object(alerts, "write", made.write):
+    with patch.object(alerts, "write", made.write), patch.object(alerts, "end_shelving", return_value=0):
         yield made
 
 
@@ -131,6 +131,37 @@ def test_a_delay_that_a_good_value_ends_is_over_before_a_bad_one_doubts_it(recor
         Raised("critical", 10.0, 5.0, 0),
         Raised("warning", 20.0, 5.0, 3 * S + 1, "eased"),
     ]
+
+
+@pytest.mark.parametrize("off_s", [-18_000, -100, 100])
+def test_a_clock_that_is_set_back_makes_the_alarms_deaf_for_seconds_at_most(recorder: Recorder, off_s: int) -> None:
+    alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
+    recorder.found = []
+    for second in range(30):
+        clock = (second + off_s) * S - (3600 * S if second >= 10 else 0)
+        alarms.evaluate(
+            NOWHERE, prepare(batch([(1, clock, 95.0 if second >= 21 else 50.0, 0)], second * S)), second * S
+        )
+        alarms.settle()
+    assert [change.severity for *_, change in recorder.found if isinstance(change, Raised)] == ["emergency"]
+
+
+def test_a_server_whose_clock_is_hours_behind_is_not_late(recorder: Recorder) -> None:
+    alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
+    recorder.found = []
+    values = [(1, n - 18_000 * S, value, 0) for n, value in enumerate((50.0, 95.0, 50.0))]
+    alarms.evaluate(NOWHERE, prepare(batch(values, S)), S)
+    assert [type(change).__name__ for *_, change in recorder.found] == ["Raised", "Cleared"]
+
+
+def test_a_replay_is_not_heard_twice(recorder: Recorder) -> None:
+    alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
+    recorder.found = []
+    values = [(1, n, value, 0) for n, value in enumerate((50.0, 95.0, 50.0, 60.0))]
+    for _ in range(3):
+        alarms.evaluate(NOWHERE, prepare(batch(values, S)), S)
+        alarms.settle()
+    assert [type(change).__name__ for *_, change in recorder.found] == ["Raised", "Cleared"]
 
 
 def test_a_landing_that_fails_is_forgotten(recorder: Recorder) -> None:
