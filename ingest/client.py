@@ -211,7 +211,10 @@ def _failure(error: Exception, server: Server, pki: Pki) -> str:
         return "no answer; check the address, that the server runs, and the firewall between"
     # asyncua asserts that a channel was opened; many servers close the socket on a certificate that they don't know.
     if server.secure and isinstance(error, AssertionError | ConnectionError):
-        return f"the server closed the channel: {_untrusted(pki)}"
+        return (
+            f"the server closed the channel and doesn't say why; most likely {_untrusted(pki)}; if it is there already,"
+            " look at the server's log and at both clocks"
+        )
     if isinstance(error, OSError):
         return f"{error.strerror or describe(error)}; check the url in plant.yml, the network and the firewall between"
     return f"{describe(error)}; check the url and the security settings in plant.yml"

@@ -52,6 +52,8 @@ class Pki:
     def make(self, moment: datetime) -> None:
         """Make the collector's certificate where there is none, so that servers can be told to trust it beforehand."""
         certificate, key = self._own
+        if certificate.exists():  # also where the folder is for reading only
+            return
         with self._locked():
             if not certificate.exists():
                 _make(certificate, key, moment)
@@ -59,7 +61,7 @@ class Pki:
     def own(self, moment: datetime) -> OwnCertificate:
         """The collector's certificate, made where there is none.
 
-        Raises ConnectError where it can't be read, has no application URI, or is past its time at `moment`.
+        Raises ConnectError where it can't be read, is no pair, names no application URI or is past its time at `moment`.
         """
         self.make(moment)
         certificate, key = self._own
@@ -69,6 +71,8 @@ class Pki:
                 f"{certificate}: not valid since {made.not_valid_after_utc:%Y-%m-%d}; remove it and {key.name}, and"
                 " the next start makes a new one, which the servers have to trust anew"
             )
+        if load_key(key).public_key() != made.public_key():
+            raise ConnectError(f"{key}: must be the key of {certificate.name}; put the pair there, or remove both")
         uris = _alternative_names(made).get_values_for_type(x509.UniformResourceIdentifier)
         if not uris:
             raise ConnectError(
@@ -91,10 +95,10 @@ class Pki:
                 f" if the server's own configuration shows the same fingerprint, put the certificate into {trusted}"
             )
         pin = self.folder / "pinned" / f"{server}.der"
-        with self._locked():
-            if not pin.exists():
-                _write(pin, certificate.public_bytes(serialization.Encoding.DER), 0o644)
-                return
+        if not pin.exists():
+            with self._locked():
+                if not pin.exists():
+                    _write(pin, certificate.public_bytes(serialization.Encoding.DER), 0o644)
         known = fingerprint(load_certificate(pin))
         if known != shown:
             raise ConnectError(
@@ -119,10 +123,14 @@ class Pki:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One at a time: workers may start together, and the key of one with the certificate of another is no pair."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / ".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with (self.folder / ".lock").open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            place = error.filename or self.folder
+            raise ConnectError(f"{place}: can't be written: {error.strerror}; certificates are kept there") from error
 
 
 def fingerprint(certificate: x509.Certificate) -> str:

@@ -114,3 +114,19 @@ def test_a_key_with_a_passphrase_is_refused_with_the_reason(tmp_path: Path) -> N
 def test_the_fingerprint_is_the_one_that_servers_print(tmp_path: Path) -> None:
     made = load_certificate(Pki(tmp_path / "pki").own(NOW).certificate)
     assert bytes.fromhex(fingerprint(made).replace(":", "")) == made.fingerprint(hashes.SHA256())
+
+
+def test_a_folder_that_can_not_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pki").write_text("a file where the folder should be")
+    with pytest.raises(ConnectError, match=r"pki: can't be written: File exists; certificates are kept there"):
+        Pki(tmp_path / "pki").own(NOW)
+
+
+def test_a_key_of_another_certificate_is_refused(tmp_path: Path) -> None:
+    own, other = Pki(tmp_path / "pki").own(NOW), Pki(tmp_path / "other").own(NOW)
+    own.key.write_bytes(other.key.read_bytes())
+    with pytest.raises(ConnectError, match=r"key.pem: must be the key of certificate.der; put the pair there"):
+        Pki(tmp_path / "pki").own(NOW)
+    own.key.unlink()
+    with pytest.raises(ConnectError, match=r"key.pem: can't be read: No such file"):
+        Pki(tmp_path / "pki").own(NOW)
