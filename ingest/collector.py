@@ -33,6 +33,7 @@ LANDING_INTERVAL_S: Final = 0.02
 METRICS_INTERVAL_S: Final = 5.0
 _BATCH_BYTES: Final = 4 << 20
 _LONGEST_BACKOFF_S: Final = 5.0
+_TAKEN_S: Final = 60.0
 # Together under the five seconds that a stop may take.
 _CLOSE_S: Final = 2.0
 _DRAIN_S: Final = 2.5
@@ -52,7 +53,9 @@ class Collector:
             if equipment.server == server
             for tag in equipment.tags
         ]
-        self.session = Session(server, plant.servers[server], subscribed, self, Pki(settings.var / "pki"))
+        self.session = Session(
+            server, plant.servers[server], subscribed, self, Pki(settings.var / "pki"), self._spool.folder
+        )
         self.watch = Watch(server, plant.servers[server].url, self._spool, self.session)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"landing-{server}")
         self._notes: deque[bytes] = deque()
@@ -68,12 +71,19 @@ class Collector:
         await self._append(payload)
         self.watch.metrics.received(len(readings), len(payload))
 
-    def lost(self, cause: str, detail: str, heard: datetime | None, tag_ids: Sequence[int] | None = None) -> str:
+    def lost(
+        self,
+        cause: str,
+        detail: str,
+        heard: datetime | None,
+        tag_ids: Sequence[int] | None = None,
+        noted: datetime | None = None,
+    ) -> str:
         """Note a loss behind everything that has been taken so far; returns its id."""
         loss = Loss(
             cause,
             detail,
-            to_us(datetime.now(UTC)),
+            to_us(noted or datetime.now(UTC)),
             None if heard is None else to_us(heard),
             None if tag_ids is None else list(tag_ids),
         )
@@ -168,19 +178,22 @@ class Collector:
     async def _land_until(self, drained: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         backoff = 0.1
+        taken: float | None = None
         measured = time.monotonic()
         while True:
             try:
                 landed = await loop.run_in_executor(self._thread, self._step)
-                backoff = 0.1
+                backoff, taken = 0.1, None
                 if self._troubled is not None:
                     self._log.info("landing_resumed", pending_bytes=self._spool.pending_bytes)
                     self._troubled = None
                 self.watch.trouble = None
             except ServerTakenError:
-                # After a restart of Postgres the lock of our own lost connection may live on for a moment.
-                if not self._locked or backoff >= _LONGEST_BACKOFF_S:
+                # The lock of our own lost connection lives on until Postgres notices that it is lost.
+                taken = time.monotonic() if taken is None else taken
+                if not self._locked or time.monotonic() - taken > _TAKEN_S:
                     raise
+                self.watch.trouble = "another connection has the server; if it is our own lost one, it ends soon"
                 landed, backoff = False, min(backoff * 2, _LONGEST_BACKOFF_S)
                 await asyncio.sleep(backoff)
             except psycopg.Error as error:

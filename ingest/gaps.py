@@ -18,7 +18,7 @@ from ingest.landing import Prepared
 from ingest.notes import Loss, Resumed, Verdict
 from ingest.readings import HISTORY, LIVE, NO_TIME, to_datetime
 
-_OVERFLOW: Final = 0x480  # info type data value, overflow
+OVERFLOW: Final = 0x480  # info type data value, overflow
 CLOCK_WENT_BACK: Final = "none: the source's clock went back"
 # A historian may commit minutes after the fact; after the last of these it has had its time.
 RETRY_AFTER: Final = tuple(timedelta(seconds=s) for s in (0, 2, 10, 60, 600))
@@ -163,7 +163,7 @@ class Gaps:
         The values it dropped lay between the marked one and the one before. Returns how often it did.
         """
         rows = prepared.readings.rows
-        marked = rows[rows["status"] & _OVERFLOW == _OVERFLOW]
+        marked = rows[rows["status"] & OVERFLOW == OVERFLOW]
         if len(marked):
             connection.execute(
                 "INSERT INTO raw.sensor_gaps (tag_id, from_ts, to_ts, cause)"

@@ -261,6 +261,12 @@ class Items:
                 self._dying.setdefault(handle, _DEAF)
             self._pulse.asked(item.tag_ids, now)
 
+    async def values(self) -> list[tuple[int, Any]]:
+        """(client handle, DataValue) of every item that is monitored, as the server has them now."""
+        handles = sorted(self.monitored)
+        nodes = [resolve(self._items[handle].node, self._namespaces) for handle in handles]
+        return list(zip(handles, await batched(self._values, nodes, self.limits.nodes_a_read), strict=True))
+
     async def _values(self, nodes: Sequence[ua.NodeId]) -> list[Any]:
         return list(await self._client.uaclient.session.read_attributes(list(nodes), ua.AttributeIds.Value))
 
