@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from ingest.notifications import (
     LARGEST_TAG,
     Elements,
     decode_changes,
+    decode_history,
     mark_non_finite,
     microseconds,
 )
@@ -34,10 +35,23 @@ from ingest.variants import (
     sized,
 )
 
-__all__ = ["HEARTBEAT", "SEPARATOR", "MalformedError", "Publication", "decode", "publication", "republished", "rows_of"]
+__all__ = [
+    "HEARTBEAT",
+    "SEPARATOR",
+    "MalformedError",
+    "Past",
+    "Publication",
+    "decode",
+    "history",
+    "publication",
+    "republished",
+    "rows_of",
+]
 
 _PUBLISH: Final = int(ua.ObjectIds.PublishResponse_Encoding_DefaultBinary)
 _REPUBLISH: Final = int(ua.ObjectIds.RepublishResponse_Encoding_DefaultBinary)
+_HISTORY_READ: Final = int(ua.ObjectIds.HistoryReadResponse_Encoding_DefaultBinary)
+_HISTORY_DATA: Final = int(ua.ObjectIds.HistoryData_Encoding_DefaultBinary)
 _DATA_CHANGE: Final = int(ua.ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
 _STATUS_CHANGE: Final = int(ua.ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
 
@@ -48,6 +62,7 @@ _UINT16: Final = struct.Struct("<H")
 _UINT32: Final = struct.Struct("<I")
 _INT32: Final = struct.Struct("<i")
 _SEQUENCE_AND_TIME: Final = struct.Struct("<Iq")
+_NOTHING: Final = bytes(4)  # no values
 
 
 @dataclass(frozen=True)
@@ -91,6 +106,46 @@ def republished(
         return _message(raw, at, subscription_id, received, connected, elements or {})[0]
     except (IndexError, struct.error) as error:
         raise MalformedError(f"the notification breaks off: {error}") from error
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a HistoryReadResponse said of one node; a continuation point where there is more."""
+
+    status: ua.StatusCode
+    continuation_point: bytes | None
+    readings: Readings
+
+
+def history(
+    body: Any, handles: Sequence[int], received: datetime, connected: datetime, elements: Elements | None = None
+) -> list[Past]:
+    """Decode the body of a HistoryReadResponse about raw values of the nodes with these client handles, in their order.
+
+    Raises as `decode` does; the status of a node is not raised.
+    """
+    raw = bytes(body)
+    at = _header_end(raw, _HISTORY_READ)
+    received_us, connected_us = to_us(received), to_us(connected)
+    found = []
+    try:
+        count = _count(raw, at)
+        if count != len(handles):
+            raise MalformedError(f"history of {count} nodes where that of {len(handles)} was asked for")
+        at += 4
+        for handle in handles:
+            status = ua.StatusCode(_UINT32.unpack_from(raw, at)[0])
+            start, at = at + 8, sized(raw, at + 4)
+            point = raw[start:at] or None
+            type_id, start, at = _extension_object(raw, at)
+            if type_id and type_id != _HISTORY_DATA:
+                raise MalformedError(f"history of type {type_id}")
+            values = raw[start:at] if type_id else _NOTHING
+            found.append(Past(status, point, decode_history(values, handle, received_us, connected_us, elements or {})))
+        _diagnostics_end(raw, at)
+    except (IndexError, struct.error) as error:
+        raise MalformedError(f"the history breaks off: {error}") from error
+    return found
 
 
 def _header_end(raw: bytes, wanted: int) -> int:
@@ -153,15 +208,15 @@ def _message(
 
 
 def _extension_object(raw: bytes, at: int) -> tuple[int, int, int]:
-    """(type, where its body begins, where it ends) of a notification."""
+    """(type, where its body begins, where it ends) of a structure."""
     type_id, at = _type_id(raw, at)
     if not raw[at]:
-        if type_id in (_DATA_CHANGE, _STATUS_CHANGE):
-            raise MalformedError("a notification without a body")
+        if type_id in (_DATA_CHANGE, _STATUS_CHANGE, _HISTORY_DATA):
+            raise MalformedError("a structure without a body")
         return type_id, at + 1, at + 1
     end = sized(raw, at + 1)
     if end > len(raw):
-        raise MalformedError(f"a notification that ends at {end} of {len(raw)} bytes")
+        raise MalformedError(f"a structure that ends at {end} of {len(raw)} bytes")
     return type_id, at + 5, end
 
 

@@ -1,8 +1,9 @@
-"""Encoded DataChangeNotifications into rows: one pass finds where the items are, numpy reads all of one layout at once.
+"""Encoded values into rows: one pass finds where the items are, numpy reads all of one layout at once.
 
 An item is a client handle and a DataValue: a mask that says which fields follow, the value's type, the value, status,
 source time and picoseconds, server time and picoseconds (OPC UA part 6, 5.2.2.17). Mask and type together are its
 layout; where the type is of fixed width, items of one layout are records, and a run of them an array with a stride.
+The values of a HistoryData are the same without handles: read as if each had the four bytes before it for one.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import itertools
 import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, Rows, empty_rows, to_datetime
+from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, Rows, empty_rows, to_datetime
 from ingest.variants import (
     STRING,
     WIDTHS,
@@ -120,6 +122,18 @@ def decode_changes(body: bytes, received_us: int, connected_us: int, elements: E
     return items.readings(received_us, connected_us, elements)
 
 
+def decode_history(body: bytes, handle: int, received_us: int, connected_us: int, elements: Elements) -> Readings:
+    """The values of an encoded HistoryData, all of one node, by its client handle; raises as `decode_changes` does."""
+    (count,) = _INT32.unpack_from(body)
+    if not -1 <= count <= len(body) - 4:
+        raise MalformedError(f"{count} values in {len(body)} bytes")
+    # The walk looks at the byte behind a mask, which the last value may not have.
+    items = _Items(body + b"\0", max(count, 0), handle)
+    if items.end != len(body):
+        raise MalformedError(f"the values end at {items.end} of {len(body)} bytes")
+    return replace(items.readings(received_us, connected_us, elements)[0], origin=HISTORY)
+
+
 def _check_end(body: bytes, at: int) -> None:
     """Nothing but diagnostics follows the items; a byte too many says that something has been misread."""
     (count,) = _INT32.unpack_from(body, at)
@@ -135,9 +149,11 @@ def _check_end(body: bytes, at: int) -> None:
 class _Items:
     """The items of a notification by layout: in runs, scattered, and odd ones whose value had to be looked at."""
 
-    def __init__(self, body: bytes, count: int) -> None:
+    def __init__(self, body: bytes, count: int, handle: int | None = None) -> None:
         self._body = body
         self._count = count
+        self._handle = handle
+        self._overlap = 0 if handle is None else _HANDLE.itemsize
         self._runs: list[tuple[_Layout, int, int]] = []
         self._scattered: defaultdict[_Layout, list[int]] = defaultdict(list)
         self._odd: list[tuple[int, int, Any]] = []  # where it begins, where its value ends, the value
@@ -145,10 +161,10 @@ class _Items:
         """where the last item ends"""
 
     def _walk(self) -> int:
-        body, scattered = self._body, self._scattered
-        at, left = 4, self._count
+        body, scattered, overlap = self._body, self._scattered, self._overlap
+        at, left = 4 - overlap, self._count
         # The first may begin a run; after that, a few that are alike.
-        before, alike = _LAYOUTS[body[8] | body[9] << 8] if left else None, _SHORTEST_RUN
+        before, alike = _LAYOUTS[body[at + 4] | body[at + 5] << 8] if left else None, _SHORTEST_RUN
         while left:
             layout = _LAYOUTS[body[at + 4] | body[at + 5] << 8]
             if layout is None:
@@ -162,21 +178,22 @@ class _Items:
             elif left >= _SHORTEST_RUN:
                 run = self._run(at, layout, left)
                 self._runs.append((layout, at, run))
-                at += layout.step * run
+                at += (layout.step - overlap) * run
                 left -= run
                 alike = 0
                 continue
             scattered[layout].append(at)
-            at += layout.step
+            at += layout.step - overlap
             left -= 1
-        return at
+        return at + overlap
 
     def _run(self, at: int, layout: _Layout, most: int) -> int:
         """How many items from `at` on have the layout of the first."""
-        count = min(most, (len(self._body) - at) // layout.step)
+        stride = layout.step - self._overlap
+        count = min(most, (len(self._body) - at - self._overlap) // stride)
         if count < 2:
             return 1
-        heads = np.ndarray((count,), "<u2", self._body, at + 4, (layout.step,))
+        heads = np.ndarray((count,), "<u2", self._body, at + 4, (stride,))
         same = heads == heads[0] if layout.kind is not None else heads & 0xFF == heads[0] & 0xFF
         return count if np.count_nonzero(same) == count else int(same.argmin())
 
@@ -193,14 +210,15 @@ class _Items:
             end = variant_end(body, at + 5)
             value = decoded(body, at + 5, end)
         self._odd.append((at, end, value))
-        return end + _ODD[mask].tail.itemsize
+        return end + _ODD[mask].tail.itemsize - self._overlap
 
     def readings(self, received_us: int, connected_us: int, elements: Elements) -> tuple[Readings, int | None]:
         """Rows of dtype ROW in the order of the items, without the clock's and those that only announce a value."""
         columns = _Columns(self._count)
         for layout, at, count in self._runs:
-            records = np.ndarray((count,), layout.item, self._body, at, (layout.step,))
-            columns.add(layout, np.arange(at, at + count * layout.step, layout.step), records, records)
+            stride = layout.step - self._overlap
+            records = np.ndarray((count,), layout.item, self._body, at, (stride,))
+            columns.add(layout, np.arange(at, at + count * stride, stride), records, records)
         for layout, starts in self._scattered.items():
             places = np.array(starts)
             records = self._at(layout.item, places)
@@ -211,6 +229,8 @@ class _Items:
         for layout, extents in odd.items():
             places, ends = np.array(extents).T
             columns.add(layout, places, self._at(_HANDLE, places), self._at(layout.tail, ends))
+        if self._handle is not None:
+            columns.claim(self._handle)
         columns.put([(at, value) for at, _, value in self._odd], elements)
         return columns.readings(received_us, connected_us)
 
@@ -259,6 +279,10 @@ class _Columns:
             times = _microseconds(heads["value"])
             self._clocks += times[heads["tag_id"] == _CLOCK].tolist()
             _put(rows, range(len(rows)), [convert(to_datetime(us)) for us in times.tolist()], self._texts)
+
+    def claim(self, handle: int) -> None:
+        """All rows are of one node."""
+        self._rows["tag_id"] = handle
 
     def put(self, values: Sequence[tuple[int, Any]], elements: Elements) -> None:
         """Bring the rows into order; `values` are those of the items at these places that numpy couldn't read."""

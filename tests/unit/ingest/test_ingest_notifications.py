@@ -17,8 +17,17 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary, variant_t
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.decoding import HEARTBEAT, MalformedError, Publication, decode, publication, republished
-from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, to_us
+from ingest.decoding import (
+    HEARTBEAT,
+    MalformedError,
+    Publication,
+    decode,
+    history,
+    publication,
+    republished,
+    rows_of,
+)
+from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, Readings, to_us
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TICKS = ua.datetime_to_win_epoch(NOW)
@@ -72,9 +81,15 @@ def generic(encoded: bytes, elements: Any = None) -> Publication:
 
 def seen(published: Publication) -> list[Any]:
     """A publication as a list that can be compared; the wording of a rejection is the decoder's own."""
-    told: list[Any] = [published.subscription_id, published.sequence_number, published.has_data, published.server_clock]
-    for row in published.readings.rows:
-        value, text = repr(float(row["value"])), published.readings.text(row)
+    told = [published.subscription_id, published.sequence_number, published.has_data, published.server_clock]
+    return [*told, *rows_seen(published.readings)]
+
+
+def rows_seen(readings: Readings) -> list[Any]:
+    """Rows as a list that can be compared."""
+    told: list[Any] = []
+    for row in readings.rows:
+        value, text = repr(float(row["value"])), readings.text(row)
         if row["kind"] == REJECTED:
             assert text is not None
             assert text.startswith(("unsupported type: ", "no element "))
@@ -377,3 +392,51 @@ def test_a_republished_message_reads_the_same() -> None:
     again.NotificationMessage = message
     published = republished(struct_to_binary(again), 9, NOW, NOW)
     assert seen(published) == seen(publication(9, message, NOW, NOW))
+
+
+def past(given_items: list[Item]) -> bytes:
+    """A HistoryReadResponse about three nodes: the items' values, nothing, and one that is unknown."""
+    response = ua.HistoryReadResponse()
+    response.Results = [
+        ua.HistoryReadResult(HistoryData=ua.HistoryData(), ContinuationPoint=b"more"),
+        ua.HistoryReadResult(StatusCode=ua.StatusCode(ua.StatusCodes.GoodNoData), HistoryData=ua.HistoryData()),
+        ua.HistoryReadResult(StatusCode=ua.StatusCode(ua.StatusCodes.BadNodeIdUnknown)),
+    ]
+    encoded = struct_to_binary(response)
+    empty = struct.pack("<i", 4) + bytes(4)
+    assert encoded.count(empty) >= 2
+    body = struct.pack("<i", len(given_items)) + b"".join(bytes(item)[4:] for item in given_items)
+    return encoded.replace(empty, struct.pack("<i", len(body)) + body, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(notifications, st.sampled_from([5, 7]))
+@example([Item(1, None)], 5)
+@example([Item(1, b"\x0c\x01\0\0\0a")], 5)
+def test_history_reads_as_the_generic_decoder_reads_it(given_items: list[Item], handle: int) -> None:
+    generic_result = struct_from_binary(ua.HistoryReadResponse, Buffer(past(without_picoseconds(given_items)))).Results[
+        0
+    ]
+    values = generic_result.HistoryData.DataValues
+    announced = [v.StatusCode.value == WAITING and v.SourceTimestamp is None for v in values]
+    kept = [
+        ua.MonitoredItemNotification(handle, v) for v, not_yet in zip(values, announced, strict=True) if not not_yet
+    ]
+    found = history(past(given_items), [handle, 8, 9], NOW, NOW, ELEMENTS)
+    assert rows_seen(found[0].readings) == rows_seen(rows_of(kept, NOW, NOW, ELEMENTS))
+    assert {each.readings.origin for each in found} == {"history"}
+    assert [len(each.readings) for each in found[1:]] == [0, 0]
+    assert [each.continuation_point for each in found] == [b"more", None, None]
+    assert [each.status.value for each in found] == [0, ua.StatusCodes.GoodNoData, ua.StatusCodes.BadNodeIdUnknown]
+
+
+@settings(max_examples=60, deadline=None)
+@given(notifications, st.data())
+def test_history_that_breaks_off_or_answers_something_else_is_refused(
+    given_items: list[Item], data: st.DataObject
+) -> None:
+    encoded = past(given_items)
+    with pytest.raises(MalformedError):
+        history(encoded[: data.draw(st.integers(0, len(encoded) - 1))], [5, 8, 9], NOW, NOW)
+    with pytest.raises(MalformedError, match="history of 3 nodes"):
+        history(encoded, [5], NOW, NOW)
