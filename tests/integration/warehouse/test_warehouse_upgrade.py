@@ -86,3 +86,19 @@ def test_readings_that_were_rejected_twice_become_one_row(older: Settings) -> No
             connection.execute(again)  # type: ignore[arg-type]
         migrate(older)
         assert counts(connection)["raw.rejected_events"] == KEPT["raw.rejected_events"]
+
+
+def test_of_several_open_alerts_of_a_cause_the_severest_stays_open(older: Settings) -> None:
+    with connect(older, Role.ADMIN, autocommit=True) as admin:
+        admin.execute("UPDATE serving.critical_alerts SET state = 'cleared'")
+        admin.execute(
+            "INSERT INTO serving.critical_alerts (equipment_id, tag_id, measurement, timestamp, severity, direction,"
+            " value, limit_value, action_code, recommendation_text)"
+            " SELECT 'PUMP', 1, 'temperature', '2026-01-01', s, d, 95, 80, 'preventive_inspection', 'Hot'"
+            " FROM unnest(ARRAY['warning', 'emergency', 'critical']) AS s, unnest(ARRAY['high', 'low']) AS d"
+        )
+        migrate(older)
+        left = admin.execute(
+            "SELECT severity, direction FROM serving.critical_alerts WHERE state <> 'cleared'"
+        ).fetchall()
+    assert sorted(left) == [("emergency", "high"), ("emergency", "low")]
