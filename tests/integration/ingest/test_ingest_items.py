@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from asyncua import Client, Server, ua
 from asyncua.server.monitored_item_service import MonitoredItemService
@@ -13,11 +15,14 @@ from asyncua.server.subscription_service import SubscriptionService
 from structlog.testing import capture_logs
 
 from ingest import items as items_module
+from ingest.collector import Collector
 from ingest.decoding import HEARTBEAT, rows_of
 from ingest.items import Items
-from ingest.plant import Deadband
+from ingest.plant import Deadband, Plant
 from ingest.subscribed import Subscribed
+from ingest.tags import sync_plant
 from tests.conftest import free_port
+from warehouse.settings import Settings
 
 URI = "urn:millwright:items"
 PUBLISHING_MS = 50.0
@@ -258,3 +263,76 @@ async def test_the_clock_beats(field: Field) -> None:
     async with field.monitoring(items):
         assert items.beating
         await eventually(lambda: field.beats >= 2, True)
+
+
+@asynccontextmanager
+async def collecting(
+    field: Field, warehouse: Settings, folder: Path, *tags: dict[str, Any]
+) -> AsyncIterator[Collector]:
+    """A whole collector of `tags`, into a warehouse."""
+    (folder / "passwords.json").write_text((warehouse.var / "passwords.json").read_text())
+    settings = warehouse.model_copy(update={"var": folder})
+    plant = Plant.model_validate(
+        {
+            "plant_id": "P1",
+            "name": "Plant",
+            "timezone": "UTC",
+            "servers": {"main": {"url": field.url, "publishing_interval_ms": 50}},
+            "equipment": {"PUMP": {"name": "Pump", "type": "pump", "server": "main", "tags": tags}},
+        }
+    )
+    collector = Collector(settings, plant, "main", sync_plant(settings, plant, datetime.now(UTC)).tag_ids)
+    stop = asyncio.Event()
+    running = asyncio.create_task(collector.run(stop))
+    try:
+        await eventually(lambda: collector.session.connected_tags > 0, True)
+        yield collector
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 10)
+
+
+async def test_the_elements_of_an_array_land_as_tags(
+    field: Field, warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    await field.add("A", [1.0, 2.0, 3.0])
+    tags = [
+        {"node": f"nsu={URI};s=A", "element": 2, "measurement": "vibration", "position": "rear"},
+        {"node": f"nsu={URI};s=A", "element": 0, "measurement": "vibration", "position": "front"},
+    ]
+    query = (
+        "SELECT node_id, position, array_agg(value ORDER BY source_ts) FROM raw.sensor_events"
+        " JOIN raw.tags USING (tag_id) GROUP BY node_id, position ORDER BY node_id"
+    )
+    address = f"nsu={URI};s=A"
+    async with collecting(field, warehouse, tmp_path, *tags):
+        await field.write("A", [10.0, 20.0, 30.0])
+        await eventually(
+            lambda: admin.execute(query).fetchall(),
+            [(f"{address}[0]", "front", [1.0, 10.0]), (f"{address}[2]", "rear", [3.0, 30.0])],
+        )
+
+
+async def test_a_node_that_dies_opens_a_gap_of_its_own_alone(
+    field: Field, warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    await field.add("A")
+    await field.add("B")
+    tags = [
+        {"node": f"nsu={URI};s=A", "measurement": "vibration", "sampling_interval_ms": 50},
+        {"node": f"nsu={URI};s=B", "measurement": "temperature", "sampling_interval_ms": 50},
+    ]
+    gaps = (
+        "SELECT measurement, to_ts IS NULL FROM raw.sensor_gaps JOIN raw.tags USING (tag_id)"
+        " WHERE detail LIKE %s ORDER BY gap_id"
+    )
+    count = "SELECT count(*) FROM raw.sensor_events JOIN raw.tags USING (tag_id) WHERE measurement = 'vibration'"
+    async with collecting(field, warehouse, tmp_path, *tags):
+        await field.write("A", 1.0)
+        await eventually(lambda: admin.execute(count).fetchone(), (2,))
+        field.forget("A")
+        unknown = ("BadNodeIdUnknown%",)
+        await eventually(lambda: admin.execute(gaps, unknown).fetchall(), [("vibration", True)])
+        await field.add("A", 7.0)
+        await field.write("A", 8.0)
+        await eventually(lambda: admin.execute(gaps, unknown).fetchall(), [("vibration", False)])
