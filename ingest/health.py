@@ -46,6 +46,11 @@ class Health:
         """These are the collectors."""
         self._watches, self._waiting = tuple(watches), None
 
+    def replace(self, watch: Watch) -> None:
+        """A collector has begun again."""
+        server = watch.metrics.server
+        self._watches = tuple(watch if known.metrics.server == server else known for known in self._watches)
+
     def observe(self, now_s: float) -> None:
         """Let each collector look at its spool and clock at `now_s` (monotonic)."""
         for watch in self._watches:

@@ -31,7 +31,11 @@ class Room:
         began_s, before = self._seen[0]
         if now_s <= began_s:
             return
-        left = min(self.limit_bytes - pending_bytes, shutil.disk_usage(self._folder).free)
+        try:
+            free = shutil.disk_usage(self._folder).free
+        except OSError:
+            free = 0  # a folder that is gone or can't be read takes nothing
+        left = min(self.limit_bytes - pending_bytes, free)
         rate = (written_bytes - before) / (now_s - began_s)
         self.hours_left = max(left, 0) / rate / 3600 if rate else math.inf
 

@@ -19,6 +19,10 @@ from ingest.spool import Spool
 _SKEW_TOLD_S: Final = 2.0
 # A landing is a second's work; the loop begins one at least every five.
 _STEP_S: Final = 20.0
+_TROUBLES: Final = {
+    "rejected": "`python -m ingest rejected list` says which and why",
+    "overflows": "the server drops values unfetched: raise queue_size or sampling_interval_ms in plant.yml",
+}
 
 
 class Link(Protocol):
@@ -52,6 +56,7 @@ class Watch:
         self._heard: datetime | None = None
         self._stopped = False
         self._skew_told = False
+        self._told: set[str] = set()
         self._stepped_s = time.monotonic()
 
     def lost(self, cause: str, heard: datetime | None) -> None:
@@ -125,7 +130,9 @@ class Watch:
     def take(self, seconds: float) -> dict[str, float]:
         """The figures of the last `seconds` as `ops.pipeline_metrics` keeps them."""
         sample = self.sample()
-        metrics = self.metrics.take(seconds) | {
+        metrics = self.metrics.take(seconds)
+        self._tell_trouble(metrics)
+        metrics |= {
             "spool_bytes": float(sample.spool_bytes),
             "reconnects": float(sample.reconnects),
             "connected_tags": float(sample.tags),
@@ -135,3 +142,12 @@ class Watch:
         if sample.hours_left is not None and math.isfinite(sample.hours_left):
             metrics["spool_hours_left"] = sample.hours_left
         return metrics
+
+    def _tell_trouble(self, metrics: dict[str, float]) -> None:
+        """One line when readings begin to be turned away or queues to overflow; the next when it begins again."""
+        for name, advice in _TROUBLES.items():
+            if metrics[name] and name not in self._told:
+                self._log.warning(f"values_{name}", count=int(metrics[name]), advice=advice)
+                self._told.add(name)
+            elif not metrics[name]:
+                self._told.discard(name)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -29,6 +32,8 @@ from warehouse.settings import Settings
 # A stop may take five seconds; what then has not landed is safe in the spool.
 _LONGEST_STOP_S: Final = 4.8
 _OBSERVED_EVERY_S: Final = 5.0
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 60.0
 
 
 def run(settings: Settings, plant: Plant, servers: Sequence[str] | None = None) -> int:
@@ -78,8 +83,18 @@ async def collect(
         collectors = await _collectors(settings, plant, servers, synced)
         health.watch(collector.watch for collector in collectors)
         log.info("started", servers=list(servers), tags=str(synced))
-        await _run(collectors, stop)
+
+        def again(server: str) -> Collector:
+            collector = Collector(settings, plant, server, synced.tag_ids)
+            health.replace(collector.watch)
+            return collector
+
+        keeping = [keep(collector, stop, again) for collector in collectors]
+        outcomes = await asyncio.gather(*keeping, return_exceptions=True)
         log.info("stopped")
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
     finally:
         watching.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,29 +113,46 @@ async def _collectors(settings: Settings, plant: Plant, servers: Sequence[str], 
     return made
 
 
-async def _run(collectors: Sequence[Collector], stop: asyncio.Event) -> None:
-    """Run all until `stop`; one that ends by itself stops no other. Raises what the first of those raised."""
-    own = [asyncio.Event() for _ in collectors]
+async def keep(
+    collector: Collector, stop: asyncio.Event, again: Callable[[str], Collector], first_pause_s: float = _FIRST_PAUSE_S
+) -> None:
+    """Run a collector until `stop`; one that fails by a mistake of ours begins `again`, and stops no other meanwhile.
 
-    async def pass_on() -> None:
-        await stop.wait()
-        for event in own:
-            event.set()
-
-    async def alone(collector: Collector, event: asyncio.Event) -> None:
+    Raises IngestError for what no beginning again mends, such as a server that another worker has taken over.
+    """
+    log = structlog.get_logger("ingest").bind(server=collector.server)
+    pause_s = first_pause_s
+    while True:
+        own = asyncio.Event()
+        passing = asyncio.create_task(_pass_on(stop, own))
+        began = time.monotonic()
         try:
-            await collector.run(event)
-        except Exception as error:
-            structlog.get_logger("ingest").error("server_given_up", server=collector.server, reason=str(error))
+            return await collector.run(own)
+        except IngestError as error:
+            log.error("server_given_up", reason=str(error))
             raise
+        except Exception as error:
+            if time.monotonic() - began > 2 * _LONGEST_PAUSE_S:
+                pause_s = first_pause_s
+            log.error("collector_failed", error=repr(error), at=_place(error), again_in_s=pause_s)
+        finally:
+            passing.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), pause_s)
+        if stop.is_set():
+            return None
+        pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+        collector = again(collector.server)
 
-    passing = asyncio.create_task(pass_on())
-    running = [alone(collector, event) for collector, event in zip(collectors, own, strict=True)]
-    outcomes = await asyncio.gather(*running, return_exceptions=True)
-    passing.cancel()
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
+
+async def _pass_on(stop: asyncio.Event, own: asyncio.Event) -> None:
+    await stop.wait()
+    own.set()
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
 
 
 async def _watch(health: Health) -> None:

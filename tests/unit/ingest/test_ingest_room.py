@@ -70,3 +70,11 @@ def test_a_day_at_five_thousand_values_a_second_fits_the_default() -> None:
     batch = to_bytes(Readings(empty_rows(2500)))  # half a second of them
     record = len(batch) + 8
     assert record * 2 * 86_400 / 1e9 < Settings.model_fields["spool_gb"].default
+
+
+def test_a_folder_that_is_gone_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    room = Room(tmp_path / "gone", 10**6)
+    room.observe(0.0, 0, 0)
+    room.observe(1.0, 100, 0)
+    assert (room.hours_left, room.warning()) == (0.0, 0.0)
