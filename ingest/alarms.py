@@ -25,6 +25,8 @@ from ingest.trend import Trend
 LATE_US: Final = 60_000_000
 # Older timestamps than before are a replay; for so long, or the server's clock has been set back.
 SET_BACK_US: Final = 10_000_000
+# A worker that was away for longer waits for what the server says.
+RESTORED_S: Final = 600.0
 _SHELVING_US: Final = 1_000_000
 Key = tuple[int, Direction]
 
@@ -81,8 +83,7 @@ class Alarms:
             else:
                 cause.adopt(None)
         if not self._restored:
-            stretches = {tag_id: self._stretch_s(tag_id) for tag_id in self._keys}
-            for value in alerts.recent(connection, stretches):
+            for value in alerts.recent(connection, [self._stretch_s(tag_id) for tag_id in self._keys]):
                 if value.status >> 30 == 0 and np.isfinite(value.value):
                     self._observe(value.tag_id, value.value, value.at, NO_TIME)
                     self._seen[value.tag_id] = value.at.source_us
@@ -252,10 +253,12 @@ class Alarms:
                 self._dues[key] = due_us
         self._top[tag_id], self._bottom[tag_id], self._clearing[tag_id] = top, bottom, clearing
 
-    def _stretch_s(self, tag_id: int) -> float:
+    def _stretch_s(self, tag_id: int) -> tuple[int, float, float]:
+        """How much of a tag's past tells which of its timers run, and for how long it does."""
         limits = self._limits[tag_id]
         window_s = limits.rate_window_s if tag_id in self._trends else 0
-        return float(max(limits.on_delay_s, limits.off_delay_s, window_s))
+        stretch_s = float(max(limits.on_delay_s, limits.off_delay_s, window_s))
+        return tag_id, stretch_s, RESTORED_S + max(stretch_s, float(limits.deduplication_s))
 
 
 def _rate(trend: Trend, direction: Direction) -> float:

@@ -71,15 +71,22 @@ CROSS JOIN LATERAL (
     ORDER BY a.alert_id DESC LIMIT 1
 ) AS last
 """
-# Live values of the last minutes before each tag's newest, if that is fresh enough to act upon.
+# Live values before each tag's newest, if that is fresh enough to act upon. OFFSET keeps the planner from joining the
+# whole of history where it has no statistics yet.
 _RECENT: Final = """
-SELECT e.tag_id, e.source_ts, e.landed_at, e.value, e.status
-FROM raw.tag_latest AS l INNER JOIN unnest(%s::integer[], %s::double precision[]) AS w (tag_id, stretch_s)
+SELECT l.tag_id, e.source_ts, e.landed_at, e.value, e.status
+FROM raw.tag_latest AS l
+INNER JOIN unnest(%s::integer[], %s::double precision[], %s::double precision[]) AS w (tag_id, stretch_s, fresh_s)
     ON l.tag_id = w.tag_id
-INNER JOIN raw.sensor_events AS e ON e.tag_id = l.tag_id
-    AND e.source_ts BETWEEN l.source_ts - make_interval(secs => w.stretch_s) AND l.source_ts
-WHERE l.landed_at > clock_timestamp() - interval '10 minutes' AND e.origin = 'live' AND e.value IS NOT NULL
-ORDER BY e.tag_id, e.source_ts, e.landed_at
+CROSS JOIN LATERAL (
+    SELECT s.source_ts, s.landed_at, s.value, s.status FROM raw.sensor_events AS s
+    WHERE s.tag_id = l.tag_id
+        AND s.source_ts BETWEEN l.source_ts - make_interval(secs => w.stretch_s) AND l.source_ts
+        AND s.origin = 'live' AND s.value IS NOT NULL
+    OFFSET 0
+) AS e
+WHERE l.landed_at > clock_timestamp() - make_interval(secs => w.fresh_s)
+ORDER BY l.tag_id, e.source_ts, e.landed_at
 """
 
 
@@ -183,9 +190,13 @@ def known(connection: psycopg.Connection, causes: Sequence[tuple[int, Direction]
     ]
 
 
-def recent(connection: psycopg.Connection, stretches: dict[int, float]) -> list[Recent]:
-    """Live values of the last seconds (by tag) before each tag's newest, oldest first; none of a tag that is stale."""
-    rows = connection.execute(_RECENT, (list(stretches), list(stretches.values()))).fetchall()
+def recent(connection: psycopg.Connection, stretches: Sequence[tuple[int, float, float]]) -> list[Recent]:
+    """Live values before the newest of each tag, oldest first; none of a tag whose newest isn't fresh.
+
+    `stretches` says by tag id how many seconds before the newest, and how many seconds it may be old.
+    """
+    tags, stretches_s, fresh_s = zip(*stretches, strict=True) if stretches else ((), (), ())
+    rows = connection.execute(_RECENT, (list(tags), list(stretches_s), list(fresh_s))).fetchall()
     return [Recent(row[0], Instant(to_us(row[1]), to_us(row[2]), late=True), row[3], row[4]) for row in rows]
 
 
