@@ -17,7 +17,7 @@ from ingest.nodes import NamespaceMissingError, resolve
 from ingest.notifications import HEARTBEAT
 from ingest.pulse import Pulse
 from ingest.readings import REJECTED, Readings
-from ingest.server_limits import ServerLimits, batched
+from ingest.server_limits import ServerLimits, apart, batched
 from ingest.subscribed import Item, Subscribed, items_of, monitored
 from ingest.variants import SEPARATOR, convert
 
@@ -187,7 +187,8 @@ class Items:
             requests = [
                 item.request(node_id, self._publishing_ms, item.filters()[choice]) for item, node_id, choice in wanted
             ]
-            results = await batched(self._create, requests, self.limits.monitored_items_a_call)
+            create = apart(self._create, lambda status: ua.MonitoredItemCreateResult(StatusCode=status))
+            results = await batched(create, requests, self.limits.monitored_items_a_call)
             again: list[tuple[Item, ua.NodeId, int]] = []
             for (item, node_id, choice), request, result in zip(wanted, requests, results, strict=True):
                 if result.StatusCode.is_good():
@@ -209,22 +210,15 @@ class Items:
 
     async def _delete(self, numbers: Sequence[int]) -> None:
         """Delete items of the server's; what it doesn't know any more goes with the subscription."""
-        parameters = ua.DeleteMonitoredItemsParameters()
-        parameters.SubscriptionId = self._subscription
-        session = self._client.uaclient.session
 
-        async def delete(part: Sequence[int]) -> list[Any]:
+        async def delete(part: Sequence[int]) -> list[ua.StatusCode]:
+            parameters = ua.DeleteMonitoredItemsParameters()
+            parameters.SubscriptionId = self._subscription
             parameters.MonitoredItemIds = list(part)
-            try:
-                return list(await session.delete_monitored_items(parameters))
-            except ua.UaError as error:
-                if len(part) == 1:
-                    self._log.debug("item_not_deleted", item=part[0], reason=str(error))
-                    return [ua.StatusCode(ua.StatusCodes.BadMonitoredItemIdInvalid)]
-                # Some servers stumble over the item of a node that is gone, and leave the rest of the call undone.
-                return [status for number in part for status in await delete([number])]
+            return list(await self._client.uaclient.session.delete_monitored_items(parameters))
 
-        await batched(delete, numbers, self.limits.monitored_items_a_call)
+        # asyncua's own server stumbles over the item of a node that is gone.
+        await batched(apart(delete, lambda status: status), numbers, self.limits.monitored_items_a_call)
 
     def _listen(self, item: Item, number: int, queue: int) -> None:
         self.monitored[item.handle], self.queues[item.handle] = number, queue
@@ -247,7 +241,8 @@ class Items:
         if not asked:
             return
         nodes = [resolve(self._items[handle].node, self._namespaces) for handle in asked]
-        values = await batched(self._values, nodes, self.limits.nodes_a_read)
+        read = apart(self._values, lambda status: ua.DataValue(StatusCode=status))
+        values = await batched(read, nodes, self.limits.nodes_a_read)
         for handle, value in zip(asked, values, strict=True):
             item = self._items[handle]
             since = self._suspects.pop(handle, None)
@@ -260,6 +255,11 @@ class Items:
             else:
                 self._dying.setdefault(handle, _DEAF)
             self._pulse.asked(item.tag_ids, now)
+
+    def node_of(self, tag_id: int) -> tuple[int, ua.NodeId | None]:
+        """The client handle of a tag and its node on the server that is connected; None where it isn't monitored."""
+        handle = self._handles[tag_id]
+        return handle, resolve(self._items[handle].node, self._namespaces) if handle in self.monitored else None
 
     async def values(self) -> list[tuple[int, Any]]:
         """(client handle, DataValue) of every item that is monitored, as the server has them now."""

@@ -15,6 +15,21 @@ _DEFAULT_CONTINUATION_POINTS: Final = 10
 _Operand = TypeVar("_Operand")
 _Result = TypeVar("_Result")
 
+# What says that no call of this connection will do; everything else may be the fault of a single operation.
+_OF_THE_CONNECTION: Final = (
+    ua.uaerrors.BadSessionIdInvalid,
+    ua.uaerrors.BadSessionClosed,
+    ua.uaerrors.BadSessionNotActivated,
+    ua.uaerrors.BadSubscriptionIdInvalid,
+    ua.uaerrors.BadNoSubscription,
+    ua.uaerrors.BadSecureChannelIdInvalid,
+    ua.uaerrors.BadSecureChannelClosed,
+    ua.uaerrors.BadConnectionClosed,
+    ua.uaerrors.BadServiceUnsupported,
+    ua.uaerrors.BadShutdown,
+    ua.uaerrors.BadServerHalted,
+    ua.uaerrors.BadTimeout,
+)
 # By whom a call was too big: the server's count of operations, or its, our or the channel's size of a message.
 _TOO_BIG: Final = (
     ua.uaerrors.BadTooManyOperations,
@@ -68,6 +83,28 @@ def _limit(value: Any, unstated: Any) -> int:
     if isinstance(stated, bool) or not isinstance(stated, int) or stated <= 0:
         return int(unstated)
     return min(stated, MOST_A_CALL)
+
+
+def apart(
+    call: Callable[[Sequence[_Operand]], Awaitable[Sequence[_Result]]], failed: Callable[[ua.StatusCode], _Result]
+) -> Callable[[Sequence[_Operand]], Awaitable[Sequence[_Result]]]:
+    """`call` for `batched`, of which one operand that the server stumbles over spoils no other.
+
+    Some servers answer with a fault to a call of two hundred because of one of them; it alone gets `failed` of that.
+    """
+
+    async def careful(part: Sequence[_Operand]) -> Sequence[_Result]:
+        try:
+            return await call(part)
+        except (*_TOO_BIG, *_OF_THE_CONNECTION):
+            raise
+        except ua.uaerrors.UaStatusCodeError as error:
+            if len(part) == 1:
+                return [failed(ua.StatusCode(error.code))]
+            middle = len(part) // 2
+            return [*await careful(part[:middle]), *await careful(part[middle:])]
+
+    return careful
 
 
 async def batched(

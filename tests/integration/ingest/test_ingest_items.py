@@ -124,6 +124,25 @@ async def test_no_call_is_bigger_than_the_server_says(field: Field, monkeypatch:
     assert len(items) == 30
 
 
+async def test_a_node_over_which_the_server_stumbles_stops_no_other(
+    field: Field, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = MonitoredItemService.create_monitored_items
+
+    async def stumble(self: Any, parameters: Any) -> Any:
+        if any(item.ItemToMonitor.NodeId.Identifier == "N3" for item in parameters.ItemsToCreate):
+            raise ua.uaerrors.BadInternalError
+        return await create(self, parameters)
+
+    monkeypatch.setattr(MonitoredItemService, "create_monitored_items", stumble)
+    for number in range(8):
+        await field.add(f"N{number}", float(number))
+    items = Items("main", [tag(number + 1, f"N{number}") for number in range(8)])
+    async with field.monitoring(items):
+        await eventually(lambda: sorted(field.values), [(n + 1, float(n)) for n in range(8) if n != 3])
+        assert items.missing == {4: "BadInternalError"}
+
+
 async def test_a_node_that_is_deleted_unsaid_is_found_and_followed_when_it_is_there_again(field: Field) -> None:
     for name in ("A", "B"):
         await field.add(name)

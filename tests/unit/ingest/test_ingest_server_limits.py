@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from ingest.server_limits import MOST_A_CALL, ServerLimits, batched
+from ingest.server_limits import MOST_A_CALL, ServerLimits, apart, batched
 
 
 class Answers:
@@ -44,6 +44,33 @@ async def test_a_server_that_takes_not_even_one_is_an_error() -> None:
 async def test_an_answer_of_another_length_is_an_error() -> None:
     with pytest.raises(ua.UaError, match="answered 2 of 3"):
         await batched(Answers(10, short=1), [1, 2, 3], 10)
+
+
+async def test_an_operand_that_the_server_stumbles_over_spoils_no_other() -> None:
+    calls = []
+
+    async def call(part: Sequence[int]) -> list[str]:
+        calls.append(len(part))
+        if 7 in part:
+            raise ua.uaerrors.BadInternalError
+        return [str(operand) for operand in part]
+
+    results = await batched(apart(call, lambda status: status.name), range(16), 16)
+    assert results == [str(n) if n != 7 else "BadInternalError" for n in range(16)]
+    assert calls == [16, 8, 4, 4, 2, 2, 1, 1, 8]
+
+
+@pytest.mark.parametrize("error", [ua.uaerrors.BadSessionIdInvalid, ConnectionError, TimeoutError])
+async def test_a_connection_that_is_lost_is_no_operands_fault(error: type[Exception]) -> None:
+    calls = []
+
+    async def call(part: Sequence[int]) -> list[int]:
+        calls.append(len(part))
+        raise error
+
+    with pytest.raises(error):
+        await batched(apart(call, lambda _: 0), range(16), 16)
+    assert calls == [16]
 
 
 class Stated:
