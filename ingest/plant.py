@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo, available_timezones
@@ -149,6 +150,14 @@ class Plant(Section):
     servers: dict[str, Server] = Field(min_length=1)
     equipment: dict[str, Equipment] = Field(min_length=1)
     limits: dict[str, Limits] = Field({}, description="defaults by measurement")
+
+    @field_validator("servers")
+    @classmethod
+    def _file_names(cls, value: dict[str, Server]) -> dict[str, Server]:
+        # Spool and certificates of a server are kept in files of its name.
+        if wrong := [name for name in value if not re.fullmatch(r"[\w-][\w.-]*", name)]:
+            raise ValueError(f"a server's name must be letters, digits, '-', '_' and '.'. Got: {wrong[0]!r}")
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -61,7 +61,7 @@ class Pki:
     def own(self, moment: datetime) -> OwnCertificate:
         """The collector's certificate, made where there is none.
 
-        Raises ConnectError where it can't be read, is no pair, names no application URI or is past its time at `moment`.
+        Raises ConnectError where the pair is unreadable, none, without an application URI or past its time at `moment`.
         """
         self.make(moment)
         certificate, key = self._own

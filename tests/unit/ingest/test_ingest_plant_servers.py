@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ingest.plant import Server
+from ingest.plant import Plant, Server
 
 URL = "opc.tcp://127.0.0.1:4840"
 
@@ -41,3 +41,12 @@ def test_a_policy_is_encrypted_unless_it_says_otherwise(
 ) -> None:
     server = Server.model_validate({"url": URL, **keys})
     assert (server.secure, server.mode, server.identified) == (secure, mode, identified)
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "line/1", ".hidden", "a b", ""])
+def test_a_servers_name_is_one_of_a_file(name: str) -> None:
+    tag = {"node": "i=2258", "measurement": "clock", "role": "counter", "data_type": "datetime"}
+    pump = {"name": "Pump", "type": "pump", "server": name, "tags": [tag]}
+    plant = {"plant_id": "P", "name": "P", "timezone": "UTC", "servers": {name: {"url": URL}}, "equipment": {"A": pump}}
+    with pytest.raises(ValidationError, match="a server's name must be letters, digits"):
+        Plant.model_validate(plant)
