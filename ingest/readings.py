@@ -114,7 +114,7 @@ def to_bytes(readings: Readings) -> bytes:
     head = _HEAD.pack(
         _VERSION, origin, readings.received_us, readings.connected_us, len(readings.rows), len(texts), len(lengths)
     )
-    return b"".join([head, readings.rows.tobytes(), lengths, *texts])
+    return b"".join([head, np.ascontiguousarray(readings.rows).data, lengths, *texts])
 
 
 def from_bytes(payload: bytes) -> Readings:
