@@ -19,6 +19,8 @@ from psycopg.rows import dict_row
 from rich.table import Table
 from rich.text import Text
 
+from ingest import arrays
+from ingest.arrays import BIGINT, INTEGER, TIMESTAMPTZ, array, text_array
 from ingest.decoding import SEPARATOR
 from ingest.readings import (
     NEWEST_US,
@@ -30,7 +32,6 @@ from ingest.readings import (
     TEXT,
     Readings,
     safe_text,
-    to_datetime,
 )
 
 _KINDS: Final = {NULL: "null", NUMBER: "number", TEXT: "text", REJECTED: "unsupported"}
@@ -75,30 +76,34 @@ def reject(
     connection: psycopg.Connection, server: str, nodes: dict[int, str], rejected: Sequence[Rejected], origin: str
 ) -> None:
     """Rows for `raw.rejected_events`, each once; a time that no datetime can hold is NULL and stands in the payload."""
-    connection.cursor().executemany(
-        "INSERT INTO raw.rejected_events (tag_id, server, node_id, source_ts, server_ts, received_at, payload, kind,"
-        " status, reason, origin) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [
-            (
-                r.tag_id,
-                server,
-                nodes.get(r.tag_id) if r.tag_id is not None else None,
-                _moment(r.source_us),
-                _moment(r.server_us),
-                _moment(r.received_us),
-                safe_text(r.payload) if r.payload is not None else None,
-                r.kind,
-                r.status,
-                r.reason,
-                origin,
-            )
-            for r in rejected
-        ],
+    tags = np.array([r.tag_id or 0 for r in rejected], np.int64)
+    status = np.array([r.status or 0 for r in rejected], np.int64)
+    times = [np.array([_storable(us) for us in column], np.int64) for column in _times(rejected)]
+    arrays.cursor(connection).execute(
+        "INSERT INTO raw.rejected_events (server, origin, tag_id, node_id, source_ts, server_ts, received_at, payload,"
+        " kind, status, reason) SELECT %s, %s::raw.origin, t.* FROM unnest(%s::integer[], %s::text[],"
+        " %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[], %s::text[])"
+        " AS t ON CONFLICT DO NOTHING",
+        (
+            server,
+            origin,
+            array(tags, INTEGER, np.array([r.tag_id is None for r in rejected])),
+            text_array([None if r.tag_id is None else nodes.get(r.tag_id) for r in rejected]),
+            *(array(column, TIMESTAMPTZ, column == NO_TIME) for column in times),
+            text_array([None if r.payload is None else safe_text(r.payload) for r in rejected]),
+            text_array([r.kind for r in rejected]),
+            array(status, BIGINT, np.array([r.status is None for r in rejected])),
+            text_array([safe_text(r.reason) for r in rejected]),
+        ),
     )
 
 
-def _moment(us: int) -> datetime | None:
-    return to_datetime(us) if OLDEST_US <= us <= NEWEST_US else None
+def _times(rejected: Sequence[Rejected]) -> tuple[list[int], list[int], list[int]]:
+    return [r.source_us for r in rejected], [r.server_us for r in rejected], [r.received_us for r in rejected]
+
+
+def _storable(us: int) -> int:
+    return us if OLDEST_US <= us <= NEWEST_US else NO_TIME
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ row = st.tuples(
     st.sampled_from(["T", "V", "S", "Z"]),
     st.integers(0, 2**32 - 1),
     st.sampled_from([NULL, NUMBER, TEXT, REJECTED]),
-    st.text(st.characters(codec=None), max_size=8),
+    st.text(st.characters(codec=None), max_size=8) | st.sampled_from(["\x00", "\udcff", "why\x1f\x00\udcff"]),
 )
 
 
