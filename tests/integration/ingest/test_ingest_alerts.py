@@ -233,6 +233,20 @@ def test_a_restarted_worker_takes_up_its_delays(start: Start, admin: psycopg.Con
     assert alerts(admin, "severity, state, timestamp") == [("warning", "active", at(3001))]
 
 
+def test_a_restarted_worker_raises_what_was_withheld_or_left_standing(start: Start, admin: psycopg.Connection) -> None:
+    landing = start()
+    for second, value in ((1, 81.0), (2, 70.0), (3, 81.0)):
+        land(landing, ("T", second, value))
+    assert land(landing, ("V", 4, 9.0), moment=300) == 0  # late, and the worker dies before it has landed everything
+    again = start()
+    now = datetime.now(T0.tzinfo)
+    assert again.writer.tick(now) == 1
+    assert alerts(admin, "measurement, severity, state")[1:] == [("vibration", "emergency", "active")]
+    assert again.writer.tick(now + timedelta(seconds=295)) == 0
+    assert again.writer.tick(now + timedelta(seconds=305)) == 1
+    assert alerts(admin, "measurement, severity, state")[2:] == [("temperature", "warning", "active")]
+
+
 def test_an_alert_whose_limit_is_gone_does_not_stand_for_ever(
     start: Start, admin: psycopg.Connection, warehouse: Settings
 ) -> None:
