@@ -21,9 +21,10 @@ from simulator.endpoint import Endpoint, endpoint
 
 TICK_S = 0.005
 LARGEST_BURST_S, LONGEST_BEHIND_S = 0.02, 0.2
-# How often one machine's temperature passes its critical limit, each time another's.
-HOT_EVERY_S = 0.5
-HOT = 87.0
+# How often a tag passes its critical limit, each time another: a second alert of one tag within minutes is no news.
+# Which one it is follows the clock, so that a server that is started anew goes on with the next.
+CRITICAL_EVERY_S = 0.5
+CRITICAL = {"temperature": 87.0, "vibration": 4.5}
 
 
 async def serve(plant: Plant, port: int, rate: float) -> None:
@@ -45,23 +46,29 @@ async def change(made: Endpoint, nodes: list[ua.NodeId], rate: float) -> None:
     A machine that is too slow for the rate changes fewer values; how many landed says so.
     """
     turn = itertools.cycle(range(len(nodes)))
-    begun = at = time.monotonic()
-    changed, heated = 0, 0
+    values = [value for _, _, value in MEASURED]
+    limited = [place for place in range(len(nodes)) if MEASURED[place % len(MEASURED)][0] in CRITICAL]
+    at = time.monotonic()
+    changed, crossed = 0, int(time.time() / CRITICAL_EVERY_S)
     while True:
         now = time.monotonic()
         at = max(at, now - LONGEST_BEHIND_S)
         burst = min(int((now - at) * rate), int(LARGEST_BURST_S * rate))
         for _ in range(burst):
             place = next(turn)
-            kind = place % len(MEASURED)
-            value = MEASURED[kind][2] * (1 + 0.02 * math.sin(changed))
-            if kind == 0 and now - begun > HOT_EVERY_S * heated:
-                value, heated = HOT, heated + 1
-            moment = datetime.now(UTC)
-            await made.put(nodes[place], value, moment, moment)
+            await _put(made, nodes[place], values[place % len(values)] * (1 + 0.02 * math.sin(changed)))
             changed += 1
+        if int(time.time() / CRITICAL_EVERY_S) > crossed:
+            crossed += 1
+            place = limited[crossed % len(limited)]
+            await _put(made, nodes[place], CRITICAL[MEASURED[place % len(values)][0]])
         at += burst / rate
         await asyncio.sleep(TICK_S)
+
+
+async def _put(made: Endpoint, node: ua.NodeId, value: float) -> None:
+    moment = datetime.now(UTC)
+    await made.put(node, value, moment, moment)
 
 
 def main(plant: Path, port: int, rate: float = 5_000) -> None:
