@@ -92,6 +92,9 @@ class Endpoint:
         await node.write_attribute(
             ua.AttributeIds.Value, ua.DataValue(ua.Variant(None, ua.VariantType.Null), StatusCode=_WAITING)
         )
+        if tag.unit:
+            unit = ua.EUInformation(DisplayName=ua.LocalizedText(tag.unit))
+            await node.add_property(node_id.NamespaceIndex, "EngineeringUnits", unit)
         if tag.role == "set_point":
             await node.set_writable()
         self._types[node_id] = kind

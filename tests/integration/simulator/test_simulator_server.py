@@ -17,6 +17,8 @@ import pytest
 import pytest_asyncio
 from asyncua import Client, ua
 
+from ingest.browse import browse
+from ingest.guesses import guess
 from ingest.plant import Plant, load_plant
 from simulator.client import call
 from simulator.errors import SimulatorError
@@ -81,6 +83,15 @@ async def test_every_tag_has_a_good_fresh_value_of_its_type(running: Running) ->
             assert value.StatusCode.value == 0
             assert datetime.now(UTC) - value.SourceTimestamp < timedelta(seconds=30)
             assert isinstance(value.Value.Value, str if tag.role == "state" else float)
+
+
+@in_one_loop
+async def test_the_plant_can_be_described_from_its_server(running: Running) -> None:
+    found = {machine.equipment_id: machine for machine in guess((await browse(running.client)).variables)}
+    for equipment_id, equipment in running.plant.equipment.items():
+        tags = {tag.variable.text: tag for tag in found[equipment_id].known}
+        guessed = {node: (tag.measurement, tag.role, tag.unit, tag.data_type) for node, tag in tags.items()}
+        assert guessed == {t.node: (t.measurement, t.role, t.unit, t.data_type) for t in equipment.tags}
 
 
 @in_one_loop
