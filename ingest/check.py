@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from asyncua import Client, ua
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ingest.client import connection, describe
 from ingest.errors import ConnectError
@@ -195,10 +195,10 @@ def table(report: Report, console: Console) -> None:
     view = Table("server", "equipment", "tag", "outcome", "value", "unit", "detail")
     for f in sorted(report.findings, key=lambda finding: finding.outcome == "ok"):
         tag = f"{f.tag.measurement} {f.tag.position}".strip()
-        colour = "green" if f.outcome == "ok" else "red"
-        # What comes from a server is text, not markup.
-        rest = (escape(text) for text in (f.value, f.tag.unit, f.detail))
-        view.add_row(f.server, f.equipment_id, tag, f"[{colour}]{f.outcome}[/]", *rest)
+        # Text, for a name or value may look like markup, and a part of a fingerprint like an emoji.
+        row = [Text(cell) for cell in (f.server, f.equipment_id, tag, f.outcome, f.value, f.tag.unit, f.detail)]
+        row[3].stylize("green" if f.outcome == "ok" else "red")
+        view.add_row(*row)
     if report.findings:
         console.print(view)
     good = sum(f.outcome == "ok" for f in report.findings)
@@ -206,8 +206,7 @@ def table(report: Report, console: Console) -> None:
     for server, skew in report.skew_s.items():
         if abs(skew) > _SKEW_S:
             side = "ahead of" if skew > 0 else "behind"
-            console.print(
-                f"clock skew: server {server!r} is {abs(skew):.0f} s {side} this machine; set both by NTP", style="red"
-            )
+            wrong = f"clock skew: server {server!r} is {abs(skew):.0f} s {side} this machine; set both by NTP"
+            console.print(Text(wrong, style="red"), soft_wrap=True)
     for reason in report.unreachable.values():
-        console.print(escape(reason), style="red", soft_wrap=True)
+        console.print(Text(reason, style="red"), soft_wrap=True)

@@ -16,10 +16,10 @@ from asyncua.crypto.truststore import TrustStore
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 from rich.console import Console
 
-from ingest.check import Report, check, table
+from ingest.check import Finding, Report, check, table
 from ingest.client import connection
 from ingest.errors import ConnectError
-from ingest.plant import Plant, Server
+from ingest.plant import Plant, Server, Tag
 from ingest.security import Pki
 from tests.conftest import free_port
 
@@ -158,3 +158,14 @@ def test_a_clock_that_is_wrong_is_no_clean_bill() -> None:
     shown = Console(file=io.StringIO(), width=200)
     table(report, shown)
     assert "server 'main' is 42 s behind this machine; set both by NTP" in shown.file.getvalue()
+
+
+def test_what_servers_say_is_shown_as_it_is() -> None:
+    # rich made the third byte of this fingerprint an emoji.
+    reason = "server 'main': SHA-256 39:A6:AB:A8:78; [red]see[/] the log"
+    tag = Tag(node="i=1", measurement="state", role="state", data_type="string")
+    finding = Finding("main", "PUMP", tag, "bad quality", "[b]:ab:[/b]", "BadSensorFailure")
+    shown = Console(file=io.StringIO(), width=200)
+    table(Report([finding], unreachable={"main": reason}), shown)
+    text = shown.file.getvalue()
+    assert reason in text and "[b]:ab:[/b]" in text
