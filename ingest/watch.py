@@ -119,12 +119,15 @@ class Watch:
         self._skew_told = skewed
 
     def confirm(self, connection: psycopg.Connection, moment: datetime) -> None:
-        """Keep the server's row in `raw.servers`, at the head of each landing, which finds out what Postgres can't."""
+        """Keep the server's row in `raw.servers`, at the head of each landing. Raises where the connection is lost."""
         self._stepped_s = time.monotonic()
         standing = Standing(self._connected, self._reason, self._heard, self._clock.skew_s)
         try:
             self._row.confirm(connection, standing, moment)
         except psycopg.Error as error:
+            if connection.closed:
+                raise
+            # A missing grant on this table is not worth a reading: the landing goes on.
             self._log.warning("server_not_confirmed", reason=str(error).strip().splitlines()[0])
 
     def take(self, seconds: float) -> dict[str, float]:

@@ -1,12 +1,17 @@
 """How a server stands, as a row: since when, why, how wrong its clock is, and what the dashboard makes of it."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 
 from ingest.servers import Clock, Row, ServerTakenError, Standing, claim, require_unclaimed
+from ingest.spool import Spool
+from ingest.watch import Watch
+from tests.unit.ingest.test_ingest_health import Link
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -73,3 +78,24 @@ def test_who_has_a_server_is_waited_for_and_then_named(warehouse: Settings) -> N
         with pytest.raises(ServerTakenError, match=r"server 'main' .* \(\S+, process \d+\); stop that one"):
             require_unclaimed(warehouse, ["other", "main"], 0.3)
     require_unclaimed(warehouse, ["other", "main"], 3.0)
+
+
+def test_a_missing_grant_stops_no_landing_and_a_lost_connection_is_told(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    spool = Spool(tmp_path, 10**6)
+    watch = Watch("main", "opc.tcp://x", spool, Link(connected_tags=1))
+    with connect(warehouse, Role.INGEST, autocommit=True) as connection:
+        admin.execute("REVOKE INSERT ON raw.servers FROM millwright_ingest")
+        with structlog.testing.capture_logs() as lines:
+            watch.confirm(connection, T0)
+        assert [line["event"] for line in lines] == ["server_not_confirmed"]
+        assert stands(admin) is None
+        admin.execute("GRANT INSERT ON raw.servers TO millwright_ingest")
+        watch.confirm(connection, T0)
+        assert stands(admin)[0] == "connected"
+        admin.execute("SELECT pg_terminate_backend(%s)", (connection.info.backend_pid,))
+        watch.stop()
+        with pytest.raises(psycopg.OperationalError):
+            watch.confirm(connection, T0)
+    spool.close()
