@@ -47,7 +47,6 @@ class ServerLimits:
     monitored_items_a_call: int = MOST_A_CALL
     nodes_a_read: int = MOST_A_CALL
     nodes_a_browse: int = MOST_A_CALL
-    nodes_a_translate: int = MOST_A_CALL
     nodes_a_history_read: int = MOST_A_CALL
     browse_continuation_points: int = _DEFAULT_CONTINUATION_POINTS
 
@@ -69,9 +68,6 @@ _NODES: Final = {
     "monitored_items_a_call": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
     "nodes_a_read": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "nodes_a_browse": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
-    "nodes_a_translate": (
-        ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds
-    ),
     "nodes_a_history_read": ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
     "browse_continuation_points": ua.ObjectIds.Server_ServerCapabilities_MaxBrowseContinuationPoints,
 }
