@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 import psycopg
@@ -60,10 +60,10 @@ class Watch:
         self._stepped_s = time.monotonic()
 
     def lost(self, cause: str, heard: datetime | None) -> None:
-        """A loss that goes into the ledger; that of a connection says when the server was heard last."""
+        """A loss that goes into the ledger; that of a connection says when the server was heard last, by its clock."""
         self.metrics.lost(cause)
         if cause == "outage" and heard is not None:
-            self._heard = heard
+            self._heard = heard - timedelta(seconds=self._link.clock_skew_s or 0.0)
 
     def stop(self) -> None:
         """The collector ends: whatever its link says, the server is not collected any more."""
@@ -121,6 +121,8 @@ class Watch:
     def confirm(self, connection: psycopg.Connection, moment: datetime) -> None:
         """Keep the server's row in `raw.servers`, at the head of each landing. Raises where the connection is lost."""
         self._stepped_s = time.monotonic()
+        if self._connected:
+            self._heard = None  # that was the outage before
         standing = Standing(self._connected, self._reason, self._heard, self._clock.skew_s)
         try:
             self._row.confirm(connection, standing, moment)

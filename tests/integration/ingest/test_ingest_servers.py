@@ -99,3 +99,23 @@ def test_a_missing_grant_stops_no_landing_and_a_lost_connection_is_told(
         with pytest.raises(psycopg.OperationalError):
             watch.confirm(connection, T0)
     spool.close()
+
+
+def test_an_outage_begins_by_our_clock_and_a_stop_when_it_is(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    spool, link = Spool(tmp_path, 10**6), Link(connected_tags=1, clock_skew_s=3600.0)
+    watch = Watch("main", "opc.tcp://x", spool, link)
+    with connect(warehouse, Role.INGEST, autocommit=True) as connection:
+        watch.confirm(connection, T0)
+        link.connected_tags = 0
+        watch.lost("outage", T0 + timedelta(seconds=3600 + 5))
+        watch.confirm(connection, T0 + timedelta(seconds=9))
+        assert stands(admin)[:2] == ("unreachable", T0 + timedelta(seconds=5))
+        link.connected_tags = 1
+        watch.confirm(connection, T0 + timedelta(seconds=20))
+        (confirmed,) = admin.execute("SELECT confirmed_at FROM raw.servers").fetchone()  # type: ignore[misc]
+        watch.stop()
+        watch.confirm(connection, T0 + timedelta(seconds=30))
+        assert stands(admin)[:3] == ("unreachable", confirmed, "the worker was stopped")
+    spool.close()
