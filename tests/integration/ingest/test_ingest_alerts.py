@@ -247,6 +247,23 @@ def test_a_restarted_worker_raises_what_was_withheld_or_left_standing(start: Sta
     assert alerts(admin, "measurement, severity, state")[2:] == [("temperature", "warning", "active")]
 
 
+def test_an_acknowledgement_that_nobody_commits_stops_no_landing_for_long(
+    start: Start, admin: psycopg.Connection, warehouse: Settings
+) -> None:
+    landing = start()
+    land(landing, ("T", 1, 82.0))
+    forgetful = connect(warehouse, Role.OPERATOR)
+    forgetful.execute("SELECT acknowledge_alert(alert_id, 'op') FROM critical_alerts")
+    assert land(landing, ("T", 2, 95.0)) == 1
+    assert alerts(admin, "severity, state, acknowledged_by") == [
+        ("warning", "cleared", None),
+        ("emergency", "active", None),
+    ]
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        forgetful.commit()
+    forgetful.close()
+
+
 def test_an_alert_whose_limit_is_gone_does_not_stand_for_ever(
     start: Start, admin: psycopg.Connection, warehouse: Settings
 ) -> None:
