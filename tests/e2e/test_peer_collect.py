@@ -59,7 +59,7 @@ def plant_of(peer: Peer, *more: dict[str, Any], **server: Any) -> Plant:
 @asynccontextmanager
 async def collecting(settings: Settings, plant: Plant) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    running = asyncio.create_task(collect(settings, plant, ["main"], stop))
+    running = asyncio.create_task(collect(settings, plant, list(plant.servers), stop))
     try:
         yield
     finally:
@@ -151,6 +151,27 @@ async def test_a_secured_worker_lands_every_value_once_and_leaves_nothing_behind
         ("temperature", "a", 1.5, None),
         ("temperature", "c", 3.5, None),
     ]
+
+
+async def test_a_server_that_refuses_us_stops_no_other_and_comes_in_once_it_trusts_us(
+    here: Settings, admin: psycopg.Connection, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    strict = {**OPTIONS, "trust": False}
+    one, other = Peer(tmp_path / "a", tags=COUNTERS[:1], **OPTIONS), Peer(tmp_path / "b", tags=COUNTERS[1:], **strict)
+    with one as press, other as paint:
+        plant = plant_of(press).model_dump(mode="json", exclude_none=True)
+        main, pump = plant["servers"]["main"], plant["equipment"]["PUMP"]
+        plant["servers"]["paint"] = {**main, "url": paint.url, **SECURED}
+        plant["equipment"]["OVEN"] = {**pump, "server": "paint", "tags": pump["tags"][1:]}
+        pump["tags"] = pump["tags"][:1]
+        async with collecting(here, Plant.model_validate(plant)):
+            await until(lambda: last(admin) > 60)
+            assert last(admin, "counter_2") == -1
+            paint.do("trust")
+            await until(lambda: last(admin, "counter_2") >= 0)
+    values = [value for value, _ in landed(admin, "counter_1")]
+    assert values == list(range(values[0], values[-1] + 1))
+    assert "doesn't trust this collector's certificate" in capfd.readouterr().out
 
 
 async def test_renewed_keys_of_the_channel_lose_nothing(
