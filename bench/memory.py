@@ -3,9 +3,10 @@
     python -m bench.memory             ten minutes, then one without INSERT
     python -m bench.memory --quick     seconds of each
 
-Resident memory is read every second. `slope_mb_per_h` is that of a straight line through the soak after its first
-tenth; `ratio` is the mean of its last tenth over that of its second. Both tell a leak; `away_mb` is what the worker
-grew by at most while every landing failed and the readings went to the spool, which has drained in the end.
+A stub server sends ten notifications of 1,000 values a second. Resident memory is read every second. `slope_mb_per_h`
+is that of a straight line through the soak after its first tenth; `ratio` is the mean of its last tenth over that of
+its second. Both tell a leak; `away_mb` is what the worker grew by at most while every landing failed and the readings
+went to the spool, which has drained in the end.
 """
 
 from __future__ import annotations
@@ -20,15 +21,14 @@ import psycopg
 import typer
 
 from bench.plant import made_up_plant
-from bench.programs import await_landing, await_port, program, write_plant
+from bench.programs import await_landing, program, write_plant
 from bench.throwaway import throwaway_warehouse
+from bench.wire import TAGS, stub
 from warehouse.roles import Role, connect
-from warehouse.server import free_port
 from warehouse.settings import Settings
 
-TAGS = 1_000
 RATE = 10_000
-PUBLISHING_MS = 250
+LONGEST_START_S = 60
 SOAK_S, QUICK_SOAK_S = 600, 12
 AWAY_S, QUICK_AWAY_S = 60, 4
 MEGABYTE = float(1 << 20)
@@ -36,19 +36,18 @@ MEGABYTE = float(1 << 20)
 
 def measure(rounds: int, quick: bool) -> dict[str, float]:
     """One soak, whatever `rounds` says: its length is in `soak_s`. Megabytes unless the key says otherwise."""
-    port = free_port()
-    plant = made_up_plant(TAGS, f"opc.tcp://127.0.0.1:{port}", publishing_interval_ms=PUBLISHING_MS)
-    with throwaway_warehouse() as settings:
+    soak_s, away_s = (QUICK_SOAK_S, QUICK_AWAY_S) if quick else (SOAK_S, AWAY_S)
+    with throwaway_warehouse() as settings, stub() as server:
+        plant = made_up_plant(TAGS, server.url, publishing_interval_ms=100)
         file = write_plant(plant, settings.var / "plant.yml")
         with (
             connect(settings, Role.ADMIN, autocommit=True) as admin,
-            program("bench.changing", str(file), str(port), "--rate", str(RATE)) as changing,
+            program("ingest", "run", "--plant", str(file), settings=settings) as worker,
         ):
-            await_port(port, changing)
-            with program("ingest", "run", "--plant", str(file), settings=settings) as worker:
-                await_landing(admin, TAGS, seconds=60.0)
-                figures = soak(admin, worker, QUICK_SOAK_S if quick else SOAK_S)
-                return figures | away(settings, admin, worker, QUICK_AWAY_S if quick else AWAY_S)
+            # More than is needed: the stub ends with the block.
+            server.start(2 * (soak_s + away_s + LONGEST_START_S) * RATE // TAGS, RATE)
+            await_landing(admin, TAGS, seconds=LONGEST_START_S)
+            return soak(admin, worker, soak_s) | away(settings, admin, worker, away_s)
 
 
 def soak(admin: psycopg.Connection, worker: subprocess.Popen[bytes], seconds: int) -> dict[str, float]:
