@@ -17,6 +17,10 @@ from tests.unit.ingest.test_ingest_plant import GOOD as PLANT
         (["run", "--plant", "{folder}/none.yml"], "can't be read: No such file"),
         (["backfill", "x.csv", "--map", "{folder}/none.yml"], "can't be read: No such file"),
         (["load", "erp", "x.csv"], "system must be one of mes, sap, cmms. Got: 'erp'"),
+        (["browse", "plc:4840"], "browse: url: String should match pattern"),
+        (["browse", "opc.tcp://127.0.0.1:1"], "nothing listens there"),
+        (["browse", "opc.tcp://plc", "--plant", "{plant}"], "exists already"),
+        (["browse", "opc.tcp://plc", "--security-mode", "Sign"], "browse: security_mode needs a security_policy"),
     ],
 )
 def test_what_is_wrong_is_one_line(
