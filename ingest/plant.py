@@ -42,6 +42,8 @@ class Server(Section):
 
     @model_validator(mode="after")
     def _identity(self) -> Server:
+        if "@" in self.url:
+            raise ValueError("url must hold no user and no password: say username and password_env")
         if self.security_mode is not None and not self.secure:
             policies = ", ".join(get_args(SecurityPolicy)[1:])
             raise ValueError(f"security_mode needs a security_policy: {policies}")

@@ -11,6 +11,7 @@ URL = "opc.tcp://127.0.0.1:4840"
 @pytest.mark.parametrize(
     ("keys", "says"),
     [
+        ({"url": "opc.tcp://operator:s3cret@plc:4840"}, "url must hold no user and no password: say username and"),
         ({"security_policy": "none"}, "'None', 'Basic256Sha256', 'Aes128Sha256RsaOaep' or 'Aes256Sha256RsaPss'"),
         ({"security_policy": "Basic256"}, "'None', 'Basic256Sha256', 'Aes128Sha256RsaOaep' or 'Aes256Sha256RsaPss'"),
         ({"security_mode": "Sign"}, "security_mode needs a security_policy: Basic256Sha256, "),
