@@ -16,6 +16,7 @@ from tests.unit.ingest.test_ingest_plant import GOOD as PLANT
         (["check", "--plant", "{plant}"], "unknown key; allowed here: node, measurement"),
         (["run", "--plant", "{folder}/none.yml"], "can't be read: No such file"),
         (["backfill", "x.csv", "--map", "{folder}/none.yml"], "can't be read: No such file"),
+        (["rejected", "retry", "--plant", "{plant}"], "unknown key; allowed here: node, measurement"),
         (["load", "erp", "x.csv"], "system must be one of mes, sap, cmms. Got: 'erp'"),
         (["browse", "plc:4840"], "browse: url: String should match pattern"),
         (["browse", "opc.tcp://127.0.0.1:1"], "nothing listens there"),
