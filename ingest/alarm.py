@@ -155,12 +155,17 @@ class Cause:
         if raised is not None:
             self.raised, self.raised_level = raised, self._level(raised_severity)
 
-    def observe(self, value: float, at: Instant) -> list[Change]:
-        """A good value of `at`, no older than the one before; a late one is noted and changes nothing by itself."""
+    def observe(self, value: float, at: Instant, certain: bool = True) -> list[Change]:
+        """A value of `at`, no older than the one before; a late one is noted and changes nothing by itself.
+
+        One that isn't certain can go beyond a limit and not come back: a sensor at the end of its range says so.
+        """
         changes = [] if at.late else self._advance(lambda due: not due.late and due.source_us <= at.source_us)
+        if not certain:
+            self.doubt()
         signed = self.rules.sign * value
         for level, standing in zip(self.rules.levels, self.standing, strict=True):
-            beyond = signed > level.at or (standing.beyond and signed >= level.back)
+            beyond = signed > level.at or (standing.beyond and (signed >= level.back or not certain))
             if beyond != standing.beyond:
                 standing.beyond = beyond
                 standing.since = at if beyond != standing.confirmed else None

@@ -28,6 +28,7 @@ SET_BACK_US: Final = 10_000_000
 # A worker that was away for longer waits for what the server says.
 RESTORED_S: Final = 600.0
 _SHELVING_US: Final = 1_000_000
+_INITIAL: Final = 0x4092  # UncertainInitialValue: a placeholder, not a reading
 Key = tuple[int, Direction]
 
 
@@ -158,9 +159,11 @@ class Alarms:
         # A clock that is ahead and is set right must not make what follows look old.
         self._draft_seen = (tags[fresh & newest], np.minimum(times[fresh & newest], received_us))
         self._lag_us = min(self._lag_us, received_us - int(times[fresh].max()))
-        good = fresh & (rows["status"] >> 30 == 0) & (rows["kind"] == NUMBER) & np.isfinite(values)
-        hit = good & ((values > self._top[index]) | (values < self._bottom[index]) | self._every[index])
-        hit |= fresh & ~good & self._clearing[index]
+        usable = fresh & (rows["kind"] == NUMBER) & np.isfinite(values)
+        certain = usable & (rows["status"] >> 30 == 0)
+        usable = certain | (usable & (rows["status"] >> 30 == 1) & (rows["status"] >> 16 != _INITIAL))
+        hit = usable & ((values > self._top[index]) | (values < self._bottom[index]) | self._every[index])
+        hit |= fresh & ~certain & self._clearing[index]
         if not hit.any():
             return []
         stirred = np.zeros(len(self._heeded), bool)
@@ -171,11 +174,13 @@ class Alarms:
         places = places[np.lexsort((values[places] * self._upward[tags[places]], times[places], tags[places]))]
         connected_us = prepared.readings.connected_us
         changes: list[tuple[Watched, Direction, Change]] = []
-        for place, is_good in zip(places.tolist(), good[places].tolist(), strict=True):
+        for place, is_usable, is_certain in zip(
+            places.tolist(), usable[places].tolist(), certain[places].tolist(), strict=True
+        ):
             tag_id = int(tags[place])
-            if is_good:
+            if is_usable:
                 at = Instant(int(times[place]), received_us, late)
-                changes += self._observe(tag_id, float(values[place]), at, connected_us)
+                changes += self._observe(tag_id, float(values[place]), at, connected_us, is_certain)
             else:
                 for key in self._keys[tag_id]:
                     self._cause(key).doubt()
@@ -195,18 +200,27 @@ class Alarms:
         return fresh
 
     def _observe(
-        self, tag_id: int, value: float, at: Instant, connected_us: int
+        self, tag_id: int, value: float, at: Instant, connected_us: int, certain: bool = True
     ) -> list[tuple[Watched, Direction, Change]]:
         trend = None
         if tag_id in self._trends:
             trend = self._trend(tag_id)
-            trend.add(value, at, connected_us)
+            if certain:
+                trend.add(value, at, connected_us)
         changes = []
         for key in self._keys[tag_id]:
-            seen = value if trend is None or key[1] in ("high", "low") else _rate(trend, key[1])
+            if trend is not None and key[1] in ("rising", "falling"):
+                if not certain:
+                    self._cause(key).doubt()
+                    continue
+                seen = _rate(trend, key[1])
+            else:
+                seen = value
             lower, upper = self._quiet[key]
             if key in self._draft or key in self._dues or not lower <= seen <= upper:
-                changes += [(self._watched[tag_id], key[1], change) for change in self._cause(key).observe(seen, at)]
+                changes += [
+                    (self._watched[tag_id], key[1], change) for change in self._cause(key).observe(seen, at, certain)
+                ]
         return changes
 
     def _expire(self, moment_us: int) -> list[tuple[Watched, Direction, Change]]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest import alerts
-from ingest.alarm import Cause, Change, Instant, Raised, rules_of
+from ingest.alarm import Cause, Change, Cleared, Instant, Raised, rules_of
 from ingest.alarms import Alarms
 from ingest.alerts import Watched, alert_text
 from ingest.landing import prepare
@@ -27,6 +27,7 @@ LIMITS = {
     7: Limits.model_validate({"high": {"warning": 85}, "rising": {"warning": 30}, "falling": {"critical": 40}}),
 }
 TAGS = [Watched(tag_id, "PUMP", "temperature", "", "°C") for tag_id in LIMITS]
+UNCERTAIN = 0x40940000  # engineering units exceeded
 NOWHERE = cast(psycopg.Connection, None)
 Found = list[tuple[int, Direction, Change]]
 
@@ -64,6 +65,14 @@ def one_by_one(batches: list[tuple[list[tuple[int, int, float, int]], int]]) -> 
     found: Found = []
     for values, received_us in batches:
         for tag_id, at_us, value, status in values:
+            if tag_id in causes and status == UNCERTAIN:
+                for cause in causes[tag_id]:
+                    if cause.rules.direction in ("rising", "falling"):
+                        cause.doubt()
+                        continue
+                    at = Instant(at_us, received_us)
+                    found += [(tag_id, cause.rules.direction, c) for c in cause.observe(value, at, certain=False)]
+                continue
             if status or tag_id not in causes:
                 for cause in causes.get(tag_id, []):
                     cause.doubt()
@@ -92,7 +101,7 @@ VALUES = st.lists(
     st.tuples(
         st.sampled_from([1, 2, 5, 7, 3, 900]),
         st.sampled_from([5.0, 15.0, 20.0, 20.2, 50.0, 79.0, 80.0, 80.5, 84.0, 86.0, 95.0]),
-        st.sampled_from([0, 0, 0, 0x80000000]),
+        st.sampled_from([0, 0, 0, 0x80000000, UNCERTAIN]),
     ),
     max_size=12,
 )
@@ -131,6 +140,16 @@ def test_a_delay_that_a_good_value_ends_is_over_before_a_bad_one_doubts_it(recor
         Raised("critical", 10.0, 5.0, 0),
         Raised("warning", 20.0, 5.0, 3 * S + 1, "eased"),
     ]
+
+
+def test_what_is_uncertain_raises_and_does_not_clear_and_a_placeholder_does_neither(recorder: Recorder) -> None:
+    alarms = Alarms("main", list(zip(TAGS, LIMITS.values(), strict=True)))
+    recorder.found = []
+    placeholder = 0x40920000
+    for second, (value, status) in enumerate(((99.0, placeholder), (99.0, UNCERTAIN), (50.0, UNCERTAIN), (50.0, 0))):
+        alarms.evaluate(NOWHERE, prepare(batch([(1, second * S, value, status)], second * S)), second * S)
+        alarms.settle()
+    assert [change for *_, change in recorder.found] == [Raised("emergency", 90.0, 99.0, S), Cleared(3 * S)]
 
 
 @pytest.mark.parametrize("off_s", [-18_000, -100, 100])
