@@ -58,10 +58,11 @@ class Collector:
         )
         self.watch = Watch(server, plant.servers[server].url, self._spool, self.session)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"landing-{server}")
-        self._notes: deque[bytes] = deque()
+        self._waiting: deque[bytes] = deque()
         self._noted = asyncio.Event()
         self._appending = asyncio.Lock()
         self._arrived = asyncio.Event()
+        self._landed = self._spool.read_position
         self._troubled: str | None = None
         self._locked = False
 
@@ -93,13 +94,14 @@ class Collector:
 
     def note(self, note: Note) -> None:
         """Put a note behind everything that has been taken so far, on disk before anything that is taken later."""
-        self._notes.append(note_to_bytes(note))
+        self._waiting.append(note_to_bytes(note))
         self._noted.set()
 
     async def gaps(self, most: int) -> list[Gap]:
-        """Gaps that the server's history is to be asked about; none while Postgres is away or values wait to land."""
-        if self._spool.pending_bytes:
-            return []
+        """Gaps that the server's history is to be asked about, when all that was taken before has landed."""
+        taken = self._spool.end
+        while self._landed < taken or self._waiting:
+            await asyncio.sleep(0.1)
         try:
             return await asyncio.get_running_loop().run_in_executor(
                 self._thread, self._writer.gaps, datetime.now(UTC), most
@@ -108,18 +110,23 @@ class Collector:
             return []  # the landing tells about it, and waits for it
 
     async def _append(self, payload: bytes | None = None) -> None:
+        """Return when `payload`, and all that was noted or taken before it, is on disk, in that order."""
+        if payload is not None:
+            self._waiting.append(payload)
         told = False
-        async with self._appending:  # what comes while the disk is full keeps its order
-            while True:
-                try:
-                    while self._notes:
-                        self._spool.append(self._notes[0])
-                        self._notes.popleft()
-                    if payload is not None:
-                        self._spool.append(payload)
-                    break
-                except (SpoolFullError, OSError) as error:
-                    told = await self._wait_for_room(error, told)
+        try:
+            async with self._appending:
+                while self._waiting:
+                    try:
+                        self._spool.append(self._waiting[0])
+                        self._waiting.popleft()
+                    except (SpoolFullError, OSError) as error:
+                        told = await self._wait_for_room(error, told)
+        except asyncio.CancelledError:
+            # The connection is gone: what isn't acknowledged is had again by the next one.
+            if payload is not None and payload in self._waiting:
+                self._waiting.remove(payload)
+            raise
         while True:
             try:
                 await self._spool.sync()
@@ -254,6 +261,7 @@ class Collector:
             self._writer.note(note)
         self._land(batches)
         self._spool.trim()
+        self._landed = self._spool.read_position
         if not payloads:
             # Everything has landed: what timers and a late spool have left to do is done now.
             self._writer.tick(datetime.now(UTC))

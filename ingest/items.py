@@ -16,10 +16,10 @@ from asyncua import Client, ua
 from ingest.nodes import NamespaceMissingError, resolve
 from ingest.notifications import HEARTBEAT
 from ingest.pulse import Pulse
-from ingest.readings import REJECTED, Readings
+from ingest.readings import REJECTED, Readings, to_us
 from ingest.server_limits import ServerLimits, apart, batched
 from ingest.subscribed import Item, Subscribed, items_of, monitored
-from ingest.variants import SEPARATOR, convert
+from ingest.variants import SEPARATOR, aware, convert
 
 _TICK_S: Final = 0.5
 # A node that has just gone may be back at once; one that has been away for long is asked for ever more rarely.
@@ -38,6 +38,7 @@ _UNSUPPORTED: Final = "unsupported type"
 _DEAF: Final = "the item tells nothing of changes"
 _SOME: Final = 5
 _MOST_PROBED: Final = 1000
+_CLOCK: Final = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 
 Lost = Callable[[str, str, datetime, Sequence[int]], None]
 
@@ -49,6 +50,14 @@ class _Missing:
     reason: str
     due: float
     pause: float
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """An item that ought to have told a value: seen when (monotonic seconds), and by when (µs of the server's clock)."""
+
+    since: float
+    by_us: int
 
 
 class Items:
@@ -66,6 +75,8 @@ class Items:
         """client handle → values that the item's queue on the server holds"""
         self.beating = False
         """whether the server's own clock is monitored"""
+        self.held_since: float | None = None
+        """monotonic time since which what has come waits for the disk; set by who stores it"""
         self._items = items_of(tags)
         self.elements: Mapping[int, Sequence[tuple[int, int]]] = {
             handle: item.elements for handle, item in self._items.items() if item.elements
@@ -77,7 +88,9 @@ class Items:
         self._pulse = Pulse(self._handles)
         self._missing: dict[int, _Missing] = {}
         self._dying: dict[int, str] = {}
-        self._suspects: dict[int, float] = {}
+        self._suspects: dict[int, _Suspect] = {}
+        self._sampling_ms: dict[int, float] = {}
+        self._published_us: int | None = None
         self._false_alarms: dict[int, int] = {}
         self._told_missing: set[int] = set()
         self._untold: dict[str, dict[str, str]] = {}
@@ -105,7 +118,7 @@ class Items:
     def state(self) -> dict[str, Any]:
         """What `adopt` needs to take the items over in a later connection, as JSON can keep it."""
         items = {
-            str(handle): [number, self.queues[handle], *self._items[handle].signature()]
+            str(handle): [number, self.queues[handle], self._sampling_ms[handle], *self._items[handle].signature()]
             for handle, number in self.monitored.items()
         }
         return {"namespaces": self._namespaces, "beating": self.beating, "items": items}
@@ -117,10 +130,10 @@ class Items:
         """
         await self._begin(client, subscription, publishing_ms)
         strangers = []
-        for text, (number, queue, *signature) in state["items"].items():
+        for text, (number, queue, sampling_ms, *signature) in state["items"].items():
             item = self._items.get(int(text))
             if item is not None and signature == item.signature() and state["namespaces"] == self._namespaces:
-                self._listen(item, number, queue)
+                self._listen(item, number, queue, sampling_ms)
             else:
                 strangers.append(number)
         await self._delete(strangers)
@@ -133,6 +146,11 @@ class Items:
         """Bring back what is missing and find what has died in silence, until cancelled."""
         while True:
             await asyncio.sleep(_TICK_S)
+            now = time.monotonic()
+            if self.held_since is not None and now - self.held_since > _TICK_S:
+                # Whoever can't take what the server has to say can't call it silent.
+                self._pulse.asked(list(self._handles), now)
+                continue
             try:
                 await self._probe(time.monotonic())
                 await self._bury(time.monotonic())
@@ -152,6 +170,10 @@ class Items:
             if reason.startswith(_UNSUPPORTED):
                 self._die(int(row["tag_id"]), reason)
 
+    def published(self, sent_us: int | None) -> None:
+        """All that the server has sent until then (its clock, µs since 2000) has come; None where it doesn't say."""
+        self._published_us = sent_us
+
     def _die(self, tag_id: int, reason: str) -> None:
         handle = self._handles.get(tag_id)
         if handle in self.monitored:
@@ -160,6 +182,7 @@ class Items:
     async def _begin(self, client: Client, subscription: int, publishing_ms: float) -> None:
         self.monitored, self.queues, self.beating = {}, {}, False
         self._missing, self._dying, self._suspects = {}, {}, {}
+        self._published_us = None
         self._client, self._subscription, self._publishing_ms = client, subscription, publishing_ms
         self._pulse.end(list(self._handles))
         # Indices are a server's own business and change with its restarts; only URIs last.
@@ -167,10 +190,9 @@ class Items:
         self.limits = await ServerLimits.read(client)
 
     async def _beat(self) -> None:
-        clock = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
         by_time = ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValueTimestamp)
         for wanted in (by_time, None):
-            (result,) = await self._create([monitored(clock, HEARTBEAT, 1000.0, 2, wanted)])
+            (result,) = await self._create([monitored(_CLOCK, HEARTBEAT, 1000.0, 2, wanted)])
             self.beating = result.StatusCode.is_good()
             if self.beating:
                 return
@@ -192,7 +214,7 @@ class Items:
             again: list[tuple[Item, ua.NodeId, int]] = []
             for (item, node_id, choice), request, result in zip(wanted, requests, results, strict=True):
                 if result.StatusCode.is_good():
-                    self._listen(item, result.MonitoredItemId, result.RevisedQueueSize)
+                    self._listen(item, result.MonitoredItemId, result.RevisedQueueSize, result.RevisedSamplingInterval)
                     self._compare(item, choice, request, result)
                 elif result.StatusCode.value in _NO_FILTER and choice + 1 < len(item.filters()):
                     again.append((item, node_id, choice + 1))
@@ -220,10 +242,12 @@ class Items:
         # asyncua's own server stumbles over the item of a node that is gone.
         await batched(apart(delete, lambda status: status), numbers, self.limits.monitored_items_a_call)
 
-    def _listen(self, item: Item, number: int, queue: int) -> None:
+    def _listen(self, item: Item, number: int, queue: int, sampling_ms: float) -> None:
         self.monitored[item.handle], self.queues[item.handle] = number, queue
+        self._sampling_ms[item.handle] = sampling_ms
         self._missing.pop(item.handle, None)
-        slowest = max(3 * item.tags[0].sampling_interval_ms, 2 * self._publishing_ms) / 1000
+        # A server may sample more slowly than it was asked to, and says so.
+        slowest = max(3 * item.tags[0].sampling_interval_ms, 3 * sampling_ms, 2 * self._publishing_ms) / 1000
         patience = max(_PATIENCE_S, slowest) * 2 ** self._false_alarms.get(item.handle, 0)
         self._pulse.begin(item.tag_ids, patience, time.monotonic())
 
@@ -235,26 +259,37 @@ class Items:
     async def _probe(self, now: float) -> None:
         """Ask for the values of tags that have been silent: quiet ones are as they were, dead and deaf ones aren't."""
         handles = {self._handles[tag_id] for tag_id in self._pulse.silent(now)}
-        settled = 2 * self._publishing_ms / 1000 + _TICK_S
-        handles |= {handle for handle, since in self._suspects.items() if now - since >= settled}
+        heard_us = self._published_us
+        handles |= {h for h, suspect in self._suspects.items() if heard_us is not None and heard_us >= suspect.by_us}
         asked = sorted(handles & self.monitored.keys())[:_MOST_PROBED]
         if not asked:
             return
         nodes = [resolve(self._items[handle].node, self._namespaces) for handle in asked]
         read = apart(self._values, lambda status: ua.DataValue(StatusCode=status))
-        values = await batched(read, nodes, self.limits.nodes_a_read)
+        *values, clock = await batched(read, [*nodes, _CLOCK], self.limits.nodes_a_read)
         for handle, value in zip(asked, values, strict=True):
             item = self._items[handle]
-            since = self._suspects.pop(handle, None)
+            suspect = self._suspects.pop(handle, None)
+            if suspect is not None and self._pulse.heard(handle) > suspect.since:
+                suspect = None
             if value.StatusCode is not None and value.StatusCode.value in _GONE:
                 self._dying.setdefault(handle, value.StatusCode.name)
             elif not self._changed(item, value):
                 self._pulse.confirm(item.tag_ids, now)
-            elif since is None or self._pulse.heard(handle) > since:
-                self._suspects[handle] = now  # what tells of the change may be on its way
-            else:
+            elif suspect is None:
+                if (by_us := self._settled_us(clock)) is not None:
+                    self._suspects[handle] = _Suspect(now, by_us)
+            elif heard_us is not None and heard_us >= suspect.by_us:
                 self._dying.setdefault(handle, _DEAF)
+            else:
+                self._suspects[handle] = suspect
             self._pulse.asked(item.tag_ids, now)
+
+    def _settled_us(self, clock: Any) -> int | None:
+        """By when, on the server's clock, what tells of a change must have been sent; messages may wait for our disk."""
+        if clock.Value is None or not isinstance(clock.Value.Value, datetime):
+            return None
+        return to_us(aware(clock.Value.Value)) + int(2000 * self._publishing_ms)
 
     def node_of(self, tag_id: int) -> tuple[int, ua.NodeId | None]:
         """The client handle of a tag and its node on the server that is connected; None where it isn't monitored."""

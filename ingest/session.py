@@ -19,6 +19,7 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from ingest.client import PlantClient, abandon, close, connect, describe
 from ingest.decoding import rows_of
+from ingest.history import History
 from ingest.items import Items
 from ingest.notes import Resumed
 from ingest.plant import Server
@@ -159,6 +160,7 @@ class Session:
             for number in range(_PUBLISHES_IN_FLIGHT):
                 tasks.create_task(pump.run(first=number == 0))
             tasks.create_task(self._watch(pump, subscription, carried))
+            tasks.create_task(History(self.name, self._items, self._sink, session).run())
             tasks.create_task(self._ask_after_losses(pump, subscription))
             tasks.create_task(self._items.keep())
 
