@@ -5,7 +5,7 @@
 A stub server in its own process replays notifications of 1,000 values as fast as they are taken. The product's worker
 (session, spool, landing with key, partitions, limits and ledger) and a plain asyncua subscription with `executemany`
 take turns; time runs from the first notification sent to the last row committed. The stub's own ceiling is that of a
-client that reads and throws away. Then the worker is sent 80 % of the 40,000 values/s that are expected, and 80 % of what
+client that reads and throws away. Then the worker is sent 80 % of the 40,000 values/s expected, and 80 % of what
 it took, for the lag from source time to commit by Postgres' own account (track_commit_timestamp).
 """
 
