@@ -54,7 +54,7 @@ class _Missing:
 
 @dataclass(frozen=True)
 class _Suspect:
-    """An item that ought to have told a value: seen when (monotonic seconds), and by when (µs of the server's clock)."""
+    """An item that ought to have told a value: noticed when (monotonic seconds), by when (µs of the server's clock)."""
 
     since: float
     by_us: int
@@ -286,7 +286,7 @@ class Items:
             self._pulse.asked(item.tag_ids, now)
 
     def _settled_us(self, clock: Any) -> int | None:
-        """By when, on the server's clock, what tells of a change must have been sent; messages may wait for our disk."""
+        """By when, on the server's clock, a change must have been sent; what is sent may still wait for our disk."""
         if clock.Value is None or not isinstance(clock.Value.Value, datetime):
             return None
         return to_us(aware(clock.Value.Value)) + int(2000 * self._publishing_ms)

@@ -175,6 +175,7 @@ class Pump:
         async with self._turn:
             await self._catch_up(published, received)
             self._hearing.note(published, received, alive=alive)
+            self._items.published(published.sent_us)
         # From here to the disk nothing waits but the disk, so what comes behind stays behind.
         if len(published.readings):
             self._items.note(published.readings)
@@ -233,10 +234,13 @@ class Pump:
 
     async def _store(self, readings: Readings) -> None:
         self.holding += 1
+        self._items.held_since = self._items.held_since or time.monotonic()
         try:
             await self._sink.take(readings)
         finally:
             self.holding -= 1
+            if not self.holding:
+                self._items.held_since = None
             self._hearing.value_s = time.monotonic()
 
     def _stored(self, sequence: int) -> None:

@@ -73,7 +73,7 @@ class Case:
         self.flowing(seconds)
         again = [
             line["at"]
-            for line in self.field.events("monitored", "transferred")
+            for line in self.field.events("monitored", "transferred", "resumed")
             if line["at"] >= began and line["count"] > 0
         ]
         self.outages.append(Outage(began, left if ends or not again else max(left, again[0])))

@@ -61,20 +61,22 @@ function tick() {
 
 const sessions = () => Object.values(server.engine._sessions);
 
-// Items and subscriptions as they come up and change hands.
+// Subscriptions as they come up, change hands, and go on over another connection.
 const owners = new Map();
 function watch() {
   for (const session of sessions()) {
     for (const subscription of session.publishEngine.subscriptions) {
-      const owner = owners.get(subscription);
-      if (owner === undefined) {
+      const known = owners.get(subscription);
+      if (known === undefined) {
         subscription.on("monitoredItem", () => say({ event: "monitored", count: 1, subscriptions: total() }));
         if (subscription.monitoredItemCount)
           say({ event: "monitored", count: subscription.monitoredItemCount, subscriptions: total() });
-      } else if (owner !== session) {
+      } else if (known.session !== session) {
         say({ event: "transferred", count: 1, subscriptions: total() });
+      } else if (session.channelId && known.channel !== session.channelId) {
+        say({ event: "resumed", count: 1, subscriptions: total() });
       }
-      owners.set(subscription, session);
+      owners.set(subscription, { session, channel: session.channelId || known?.channel });
     }
   }
 }

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from asyncua import Server, ua
 from asyncua.common.callback import CallbackType
+from asyncua.server.internal_session import InternalSession
 
 HZ: Final = 20
 # Two sensors share an identifier in two namespaces: who keeps an old index gets the other one's values.
@@ -115,6 +116,16 @@ class Counters:
             return results
 
         service.transfer_subscriptions = transferred
+        activate = InternalSession.activate_session
+
+        def activated(session: InternalSession, *arguments: Any) -> Any:
+            result = activate(session, *arguments)
+            owned = [s for s in service.subscriptions.values() if s.session_id == session.session_id]
+            if owned:  # not a new session: one that goes on over another connection
+                self.say(event="resumed", count=len(owned))
+            return result
+
+        InternalSession.activate_session = activated
 
     def _subscriptions(self) -> int:
         return sum(

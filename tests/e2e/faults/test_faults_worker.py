@@ -43,11 +43,16 @@ def test_a_killed_worker(cases: Cases, matrix: Matrix, pytestconfig: pytest.Conf
     assert max(line["subscriptions"] for line in made.field.events("monitored")) <= FEW
 
 
-def test_a_killed_worker_of_a_server_that_keeps_history(cases: Cases, matrix: Matrix) -> None:
-    made = cases.make(ASYNCUA, "--history")
+def test_a_worker_that_was_down_and_a_server_that_keeps_history(cases: Cases, matrix: Matrix) -> None:
+    """For longer than its session lives, so that nothing but the server's history is left of it."""
+    made = cases.make(ASYNCUA, "--history", session_timeout_s=5)
     made.begin()
-    kill_at_random(made, 3)
-    matrix.add(made.end("worker killed, server keeps history"), lossless=True)
+    for seconds in (9.0, 0.0, 9.0):
+        with made.outage():
+            made.worker.kill()
+            time.sleep(seconds)
+            made.worker.start()
+    matrix.add(made.end("worker down, server keeps history"), lossless=True)
 
 
 def test_an_expired_session(cases: Cases, matrix: Matrix) -> None:
