@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ingest import landing
 from ingest.errors import FileError
+from ingest.gaps import cover
 from ingest.landing import Prepared
 from ingest.mapping import LongColumns, Mapping
 from ingest.readings import NUMBER, TEXT, Readings, concatenate, empty_rows
@@ -297,14 +298,20 @@ def _land_chunk(connection: psycopg.Connection, prepared: Prepared, available: N
         try:
             with connection.transaction():
                 new = landing.insert_new(connection, prepared, "backfill", available)
-                landing.upsert_latest(connection, prepared)
+                _account(connection, prepared)
                 return new
         except psycopg.errors.UniqueViolation:
             direct = False
     with connection.transaction():
         new = landing.insert_missing(connection, prepared, "backfill", available)
-        landing.upsert_latest(connection, prepared)
+        _account(connection, prepared)
     return new
+
+
+def _account(connection: psycopg.Connection, prepared: Prepared) -> None:
+    """Last values, and gaps of live collection that the rows fill."""
+    landing.upsert_latest(connection, prepared)
+    cover(connection, prepared, np.unique(prepared.readings.rows["tag_id"]).tolist(), "backfill")
 
 
 def _chunks(readings: Readings) -> Iterator[Readings]:

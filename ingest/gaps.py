@@ -156,6 +156,16 @@ class Gaps:
         connection.cursor().executemany(
             "UPDATE raw.sensor_gaps SET from_ts = %s, to_ts = %s, repaired = %s, repair = %s WHERE gap_id = %s", ends
         )
+        # A backfill may have landed in it while it was open.
+        inside = connection.execute(
+            f"SELECT g.gap_id, {_AS_US.format('g.from_ts')}, {_AS_US.format('min(e.source_ts)')},"
+            f" {_AS_US.format('max(e.source_ts)')}, {_AS_US.format('g.to_ts')} FROM raw.sensor_gaps AS g"
+            " JOIN raw.sensor_events AS e ON e.tag_id = g.tag_id AND e.source_ts > g.from_ts AND e.source_ts < g.to_ts"
+            " WHERE g.gap_id = ANY(%s) AND NOT g.repaired GROUP BY g.gap_id",
+            ([end[-1] for end in ends],),
+        ).fetchall()
+        for split in inside:
+            _split(connection, *split, "late")
 
     def overflowed(self, connection: psycopg.Connection, prepared: Prepared) -> int:
         """Record the loss that a server admits by the overflow bit, where the rows have just been inserted.
@@ -189,7 +199,7 @@ class Gaps:
             marks = np.array([latest.get(tag_id, NO_TIME) for tag_id in tags.tolist()], np.int64)
             tags = tags[oldest <= marks]
         if len(tags):
-            cover(connection, prepared, tags.tolist())
+            cover(connection, prepared, tags.tolist(), readings.origin)
 
     def judge(self, connection: psycopg.Connection, verdict: Verdict) -> None:
         """Note what asking the server's history about a gap came to, for what of it is unrepaired. Commits nothing."""
@@ -224,7 +234,7 @@ class Gaps:
         self._changed = {}
 
 
-def cover(connection: psycopg.Connection, prepared: Prepared, tag_ids: Sequence[int]) -> None:
+def cover(connection: psycopg.Connection, prepared: Prepared, tag_ids: Sequence[int], origin: str) -> None:
     """Take what of `tag_ids` landed inside ended gaps out of them; commits nothing.
 
     A server's history answers for all of its stretch; other rows for what lies between those inside the gap.
@@ -238,7 +248,7 @@ def cover(connection: psycopg.Connection, prepared: Prepared, tag_ids: Sequence[
             to_datetime(int(prepared.readings.rows["source_ts"].max())),
         ),
     ).fetchall()
-    rows, origin = prepared.readings.rows, prepared.readings.origin
+    rows = prepared.readings.rows
     for gap_id, tag_id, begin, end in gaps:
         times = rows["source_ts"][rows["tag_id"] == tag_id]
         if origin != HISTORY:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.gaps import CLOCK_WENT_BACK
+from ingest import landing
+from ingest.gaps import CLOCK_WENT_BACK, cover
 from ingest.notes import Loss, Note, Resumed, Verdict
 from ingest.readings import HISTORY, Readings, to_us
 from ingest.servers import ServerTakenError
@@ -166,6 +168,32 @@ def test_late_values_take_their_place_out_of_a_gap(ledger: Ledger, admin: psycop
         ("outage", 1.0, 4.0, False, None),
         ("outage", 4.0, 5.0, True, "late"),
         ("outage", 5.0, 10.0, False, None),
+    ]
+
+
+def test_what_was_backfilled_is_in_no_gap(ledger: Ledger, admin: psycopg.Connection) -> None:
+    ledger.live(("T", 1, 1.0))
+    ledger.lost("outage", 1, 2)
+    rows = [("T", second, float(second)) for second in (4, 5, 6)]
+    connection = ledger.writer.connect()
+    with connection.transaction():
+        landing.insert_missing(
+            connection, landing.prepare(ledger.batch(*rows)), "backfill", np.full(3, us(4), np.int64)
+        )
+    ledger.live(("T", 10, 10.0))
+    assert gaps(admin) == [
+        ("outage", 1.0, 4.0, False, None),
+        ("outage", 4.0, 6.0, True, "late"),
+        ("outage", 6.0, 10.0, False, None),
+    ]
+    prepared = landing.prepare(ledger.batch(("T", 7, 7.0), ("T", 8, 8.0), ("T", 12, 1.0)))
+    with connection.transaction():
+        landing.insert_missing(connection, prepared, "backfill", np.full(3, us(4), np.int64))
+        cover(connection, prepared, [ledger.tags["T"]], "backfill")
+    assert [gap[1:] for gap in gaps(admin)[2:]] == [
+        (6.0, 7.0, False, None),
+        (7.0, 8.0, True, "backfill"),
+        (8.0, 10.0, False, None),
     ]
 
 
