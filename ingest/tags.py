@@ -170,12 +170,11 @@ def _sync_limits(connection: psycopg.Connection, plant: Plant, retire: bool) -> 
             if limits is None:
                 continue
             for direction, severity, value in limits.each():
-                rate = direction in ("rising", "falling")
-                rows.append(
-                    (equipment_id, tag.measurement, tag.position, severity, direction, value)
-                    + (limits.margin(direction, value), 0 if severity == "emergency" else limits.on_delay_s)
-                    + (limits.off_delay_s, limits.deduplication_s, limits.rate_window_s if rate else None)
-                )
+                meaning = (equipment_id, tag.measurement, tag.position, severity, direction)
+                margin = limits.margin(direction, value)
+                on_delay_s = 0 if severity == "emergency" else limits.on_delay_s
+                window_s = limits.rate_window_s if direction in ("rising", "falling") else None
+                rows.append((*meaning, value, margin, on_delay_s, limits.off_delay_s, limits.deduplication_s, window_s))
     scope = "SELECT equipment_id FROM raw.equipment WHERE plant_id = %s" if retire else "SELECT unnest(%s::text[])"
     connection.execute(
         f"DELETE FROM raw.limits WHERE equipment_id IN ({scope})",

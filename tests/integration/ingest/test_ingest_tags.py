@@ -129,3 +129,23 @@ def test_plants_leave_each_other_alone(warehouse: Settings, admin: psycopg.Conne
     with pytest.raises(IngestError, match="already a tag of plant 'P1'"):
         sync_plant(warehouse, plant(OTHER=PUMP).model_copy(update={"plant_id": "P3"}), T0)
     assert admin.execute("SELECT count(*) FROM raw.plants").fetchone() == (2,)
+
+
+def test_limits_are_rows_with_how_patient_their_alarms_are(warehouse: Settings, admin: psycopg.Connection) -> None:
+    limits = {
+        "high": {"warning": 80, "emergency": 90},
+        "falling": {"critical": 5},
+        "hysteresis": 3,
+        "on_delay_s": 7,
+        "off_delay_s": 9,
+    }
+    sync_plant(warehouse, plant(PUMP=with_tag(0, limits=limits)), T0)
+    rows = admin.execute(
+        "SELECT direction, severity, limit_value, hysteresis, on_delay_s, off_delay_s, deduplication_s, rate_window_s"
+        " FROM raw.limits WHERE measurement = 'temperature' ORDER BY limit_value"
+    ).fetchall()
+    assert rows == [
+        ("falling", "critical", 5, 0.1, 7, 9, 300, 60),
+        ("high", "warning", 80, 3, 7, 9, 300, None),
+        ("high", "emergency", 90, 3, 0, 9, 300, None),
+    ]
