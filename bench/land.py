@@ -23,6 +23,7 @@ from psycopg import sql
 
 from bench.plant import SERVER, made_up_plant, node_ids, notifications
 from bench.throwaway import throwaway_warehouse
+from ingest.collector import BATCH_BYTES
 from ingest.copying import COLUMNS, HEADER, TRAILER, encode
 from ingest.landing import prepare
 from ingest.readings import Readings, concatenate, from_bytes, to_bytes, to_datetime, to_us
@@ -36,7 +37,6 @@ TAGS = 1_000
 INTERVAL_US = 100_000
 NOTIFICATIONS = 200
 TUTORIAL_NOTIFICATIONS = 20
-BATCH_BYTES = 4 << 20
 BARE = (
     "tag_id integer, source_ts timestamptz, server_ts timestamptz, value double precision, value_text text,"
     " status bigint, digest bigint, origin raw.origin, available_at timestamptz"

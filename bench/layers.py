@@ -24,7 +24,7 @@ from ingest.landing import prepare
 from ingest.readings import concatenate, to_us
 from warehouse.roles import Role, connect
 
-NOTIFICATIONS = 113  # what the landing takes at once
+NOTIFICATIONS = 28  # what the landing takes at once
 VOLATILE = (
     ", landed_at timestamptz NOT NULL DEFAULT clock_timestamp(), landed_xid xid8 NOT NULL DEFAULT pg_current_xact_id()"
 )
