@@ -46,6 +46,11 @@ class Health:
         """These are the collectors."""
         self._watches, self._waiting = tuple(watches), None
 
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """The collectors as they are seen, in the order of their servers."""
+        return self._watches
+
     def replace(self, watch: Watch) -> None:
         """A collector has begun again."""
         server = watch.metrics.server

@@ -24,6 +24,7 @@ from ingest.collector import Collector
 from ingest.errors import IngestError
 from ingest.health import Health, Page
 from ingest.plant import Plant
+from ingest.remembered import recall, remember
 from ingest.security import Pki
 from ingest.servers import require_unclaimed
 from ingest.tags import SyncResult, sync_plant
@@ -166,14 +167,23 @@ async def _watch(health: Health) -> None:
 
 
 async def _sync(settings: Settings, plant: Plant, stop: asyncio.Event, health: Health) -> SyncResult | None:
-    """Sync as soon as Postgres is there; None when stopped before that."""
+    """Sync as soon as Postgres is there; None when stopped before that.
+
+    While it is away the ids of the last sync do, where the plant file is still the same: readings go to the spool.
+    """
     log = structlog.get_logger("ingest")
     told = False
     health.wait_for("Postgres")
     while not stop.is_set():
         try:
-            return await asyncio.to_thread(sync_plant, settings, plant, datetime.now(UTC))
+            synced = await asyncio.to_thread(sync_plant, settings, plant, datetime.now(UTC))
+            remember(settings.var / "spool", plant, synced.tag_ids)
+            return synced
         except psycopg.OperationalError as error:
+            if (tag_ids := recall(settings.var / "spool", plant)) is not None:
+                reason = str(error).strip().splitlines()[0]
+                log.warning("collecting_without_postgres", reason=reason, policy="readings are kept in the spool")
+                return SyncResult(0, 0, 0, len(tag_ids), tag_ids)
             if not told:
                 log.warning("waiting_for_postgres", reason=str(error).strip().splitlines()[0])
                 told = True

@@ -16,6 +16,7 @@ from ingest import landing
 from ingest.alarms import Alarms
 from ingest.alerts import Watched
 from ingest.decoding import SEPARATOR
+from ingest.errors import IngestError
 from ingest.gaps import Gap, Gaps
 from ingest.landing import Prepared
 from ingest.marks import Marks
@@ -42,6 +43,10 @@ class Landed:
     transitions: int
     overflows: int
     current_us: NDArray[np.int64]
+
+
+class TagsChangedError(IngestError):
+    """The warehouse isn't the one that the worker's tags come from."""
 
 
 class Writer:
@@ -83,6 +88,7 @@ class Writer:
         connection = connect(self._settings, Role.INGEST, autocommit=True)
         try:
             claim(connection, self._server)
+            self._require_tags(connection)
             rows = connection.execute(
                 "SELECT tag_id, source_ts FROM raw.tag_latest WHERE tag_id = ANY(%s)", (list(self._nodes),)
             )
@@ -94,6 +100,16 @@ class Writer:
             raise
         self._connection = connection
         return connection
+
+    def _require_tags(self, connection: psycopg.Connection) -> None:
+        """Raise where the tags have other ids: values would land as those of another sensor."""
+        query = "SELECT tag_id, node_id FROM raw.tags WHERE server = %s AND tag_id = ANY(%s)"
+        known: dict[int, str] = dict(connection.execute(query, (self._server, list(self._nodes))).fetchall())
+        if known != self._nodes:
+            raise TagsChangedError(
+                f"the warehouse doesn't know the tags of server {self._server!r} by the ids that this worker began"
+                " with (was another one restored?): start the worker again"
+            )
 
     def close(self) -> None:
         """Close the connection, and with it free the server for others."""

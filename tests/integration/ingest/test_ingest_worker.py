@@ -17,9 +17,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from ingest.health import Health
 from ingest.plant import Plant
+from ingest.remembered import remember
+from ingest.tags import sync_plant
+from ingest.worker import collect
 from tests.conftest import free_port
 from tests.integration.ingest.test_ingest_collector import URI, Field, eventually, landed, settings_in
+from warehouse import server as postgres
+from warehouse.migrate import migrate
+from warehouse.roles import Role, connect
 from warehouse.settings import HOME, Settings
 
 
@@ -224,3 +231,31 @@ def test_a_worker_that_was_killed_leaves_its_tags_uncertain(admin: psycopg.Conne
     assert state(admin) == {"one": "not collected"}
     (row,) = admin.execute("SELECT since = confirmed_at FROM serving.server_state").fetchall()
     assert row == (True,)
+
+
+async def test_a_worker_that_starts_while_postgres_is_away_collects(fields: list[Field], tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(0o755)
+    settings = Settings(var=tmp_path, postgres_port=free_port())
+    plant = two_servers(fields[0].port, fields[1].port)
+    with postgres.running(settings):
+        await asyncio.to_thread(migrate, settings)
+        ids = sync_plant(settings, plant, datetime.now(UTC)).tag_ids
+    remember(settings.var / "spool", plant, ids)
+    stop, health = asyncio.Event(), Health()
+    running = asyncio.create_task(collect(settings, plant, ["one", "two"], stop, health=health))
+    try:
+        await eventually(lambda: [watch.sample().connected for watch in health.watches], [True, True])
+        await fields[0].write("T", 1.0, datetime.now(UTC))
+        await eventually(lambda: health.watches[0].sample().spool_bytes > 0, True)
+        assert "Postgres takes nothing" in health.ready()[1]["servers"]["one"]
+        with postgres.running(settings):
+            with connect(settings, Role.ADMIN, autocommit=True) as admin:
+                await eventually(lambda: landed(admin), [1.0])
+            await eventually(lambda: health.ready()[0], True)
+            stop.set()
+            await asyncio.wait_for(running, 10)
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 10)

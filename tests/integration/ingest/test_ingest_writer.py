@@ -11,7 +11,7 @@ from ingest.plant import Plant
 from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
 from ingest.servers import ServerTakenError
 from ingest.tags import sync_plant
-from ingest.writer import Writer
+from ingest.writer import TagsChangedError, Writer
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
 from warehouse.settings import Settings
 
@@ -154,3 +154,13 @@ def test_history_lands_beside_what_is_live_and_in_silence(landing: Landing, admi
     assert set(events(admin, "available_at")) == {moment}
     assert admin.execute("SELECT origin::text FROM raw.rejected_events").fetchall() == [("history",)]
     assert admin.execute("SELECT count(*) FROM serving.critical_alerts").fetchall() == [(0,)]
+
+
+def test_a_warehouse_with_other_ids_takes_nothing(landing: Landing, admin: psycopg.Connection) -> None:
+    landing.land(("T", 1, 1.0))
+    landing.writer.close()
+    # As after a restore of another warehouse: the ids are those of other nodes.
+    admin.execute("UPDATE raw.tags SET node_id = node_id || ' of old'")
+    with pytest.raises(TagsChangedError, match=r"tags of server 'main' .* start the worker again"):
+        landing.land(("T", 2, 2.0))
+    assert events(admin) == [1.0]
