@@ -75,8 +75,6 @@ class Items:
         """client handle → values that the item's queue on the server holds"""
         self.beating = False
         """whether the server's own clock is monitored"""
-        self.held_since: float | None = None
-        """monotonic time since which what has come waits for the disk; set by who stores it"""
         self._items = items_of(tags)
         self.elements: Mapping[int, Sequence[tuple[int, int]]] = {
             handle: item.elements for handle, item in self._items.items() if item.elements
@@ -146,11 +144,6 @@ class Items:
         """Bring back what is missing and find what has died in silence, until cancelled."""
         while True:
             await asyncio.sleep(_TICK_S)
-            now = time.monotonic()
-            if self.held_since is not None and now - self.held_since > _TICK_S:
-                # Whoever can't take what the server has to say can't call it silent.
-                self._pulse.asked(list(self._handles), now)
-                continue
             try:
                 await self._probe(time.monotonic())
                 await self._bury(time.monotonic())

@@ -234,13 +234,10 @@ class Pump:
 
     async def _store(self, readings: Readings) -> None:
         self.holding += 1
-        self._items.held_since = self._items.held_since or time.monotonic()
         try:
             await self._sink.take(readings)
         finally:
             self.holding -= 1
-            if not self.holding:
-                self._items.held_since = None
             self._hearing.value_s = time.monotonic()
 
     def _stored(self, sequence: int) -> None:

@@ -73,10 +73,13 @@ async def monitoring(peer: Peer, items: Items, pki: Pki) -> AsyncIterator[list[t
     from asyncua import ua
 
     from ingest.decoding import HEARTBEAT, rows_of
+    from ingest.readings import to_us
+    from ingest.variants import aware
 
     told: list[tuple[int, Any]] = []
 
     def take(result: Any) -> None:
+        items.published(to_us(aware(result.NotificationMessage.PublishTime)))
         for notification in result.NotificationMessage.NotificationData or []:
             values = [i for i in notification.MonitoredItems if i.ClientHandle != HEARTBEAT]
             told.extend((i.ClientHandle, i.Value.Value.Value if i.Value.Value else None) for i in values)

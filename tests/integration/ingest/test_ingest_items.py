@@ -19,8 +19,10 @@ from ingest.collector import Collector
 from ingest.decoding import HEARTBEAT, rows_of
 from ingest.items import Items
 from ingest.plant import Deadband, Plant
+from ingest.readings import to_us
 from ingest.subscribed import Subscribed
 from ingest.tags import sync_plant
+from ingest.variants import aware
 from tests.conftest import free_port
 from warehouse.settings import Settings
 
@@ -35,6 +37,8 @@ class Field:
         self.server, self.index, self.url = server, index, url
         self.values: list[tuple[int, Any]] = []
         self.beats = 0
+        self.held: list[Any] | None = None
+        """what comes while it isn't taken in"""
         self.lost: list[tuple[str, datetime, Sequence[int]]] = []
 
     async def add(self, name: str, value: Any = 0.0, kind: ua.VariantType = ua.VariantType.Double) -> None:
@@ -59,6 +63,10 @@ class Field:
             parameters.RequestedMaxKeepAliveCount, parameters.RequestedLifetimeCount = 10, 100
 
             def take(result: Any) -> None:
+                if self.held is not None:
+                    self.held.append(result)
+                    return
+                items.published(to_us(aware(result.NotificationMessage.PublishTime)))
                 for notification in result.NotificationMessage.NotificationData or []:
                     told = [i for i in notification.MonitoredItems if i.ClientHandle != HEARTBEAT]
                     self.beats += len(notification.MonitoredItems) - len(told)
@@ -182,6 +190,38 @@ async def test_a_node_that_is_replaced_unsaid_is_monitored_anew(field: Field) ->
     assert warnings == [("items_deaf", 1)]
     assert [list(tag_ids) for _, _, tag_ids in field.lost] == [[1]]
     assert field.of(2) == [0.0]
+
+
+async def test_an_item_is_not_blamed_for_what_has_not_been_taken_in(field: Field) -> None:
+    await field.add("A")
+    items = Items("main", [tag(1, "A")], field.note_lost)
+    async with field.monitoring(items):
+        await eventually(lambda: field.of(1), [0.0])
+        kept, field.held = dict(items.monitored), []
+        await field.write("A", 1.0)
+        await asyncio.sleep(6.0)  # time enough to be asked about and suspected, as above
+        assert len(field.held) > 0
+        assert items.monitored == kept
+    assert field.lost == []
+
+
+async def test_a_server_that_samples_slowly_is_given_its_time(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = MonitoredItemService.create_monitored_items
+
+    async def slow(self: Any, parameters: Any) -> Any:
+        results = await create(self, parameters)
+        for result in results:
+            result.RevisedSamplingInterval = 60_000.0
+        return results
+
+    monkeypatch.setattr(MonitoredItemService, "create_monitored_items", slow)
+    await field.add("A")
+    items = Items("main", [tag(1, "A")], field.note_lost)
+    async with field.monitoring(items):
+        await eventually(lambda: field.of(1), [0.0])
+        field.forget("A")  # what it would be found by, were it asked about
+        await asyncio.sleep(3.0)
+        assert items.missing == {}
 
 
 async def test_a_namespace_that_comes_later_brings_its_tags(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
