@@ -141,7 +141,7 @@ def _land(
             for place in range(len(prepared)):
                 # Each alone: between two readings that were kept aside others may be missing still.
                 alone = prepared.part(slice(place, place + 1))
-                cover(connection, alone, alone.readings.rows["tag_id"].tolist())
+                cover(connection, alone, alone.readings.rows["tag_id"].tolist(), origin)
             landing.upsert_latest(connection, prepared)
             connection.execute(
                 "UPDATE raw.rejected_events SET landed_at = %s WHERE rejected_id = ANY(%s)",
