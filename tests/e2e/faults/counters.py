@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from asyncua import Server, ua
 from asyncua.common.callback import CallbackType
+from asyncua.server.history import HistoryDict
 from asyncua.server.internal_session import InternalSession
 
 HZ: Final = 20
@@ -46,6 +47,14 @@ def moment_of(tick: int) -> datetime:
     return _EPOCH + timedelta(microseconds=tick * (1_000_000 // HZ))
 
 
+class Kept(HistoryDict):
+    """asyncua's history, which can't be read any more once it holds a value without a source timestamp."""
+
+    async def save_node_value(self, node_id: ua.NodeId, datavalue: ua.DataValue) -> None:
+        if datavalue.SourceTimestamp is not None:
+            await super().save_node_value(node_id, datavalue)
+
+
 class Counters:
     """The server, its clockwork and its log."""
 
@@ -67,6 +76,7 @@ class Counters:
         """Serve until standard input ends or says stop."""
         self._server = Server()
         await self._server.init()
+        self._server.iserver.history_manager.set_storage(Kept())
         self._server.set_endpoint(f"opc.tcp://127.0.0.1:{self._port}")
         self._server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         uris = dict.fromkeys(uri for uri, _ in TAGS)
@@ -140,7 +150,11 @@ class Counters:
             ua.NodeId(name, index), f"{name}", value_of(tag, 0), ua.VariantType.Int64
         )
         waiting = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
-        await node.write_attribute(ua.AttributeIds.Value, ua.DataValue(ua.Variant(None), StatusCode=waiting))
+        await node.write_attribute(
+            ua.AttributeIds.Value,
+            # asyncua's history can't be read with a value in it that has no time.
+            ua.DataValue(ua.Variant(None), StatusCode=waiting, SourceTimestamp=datetime.now(UTC)),
+        )
         if self._history:
             await self._server.historize_node_data_change(node, count=100_000)
         self._nodes[tag] = node
