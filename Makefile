@@ -10,7 +10,7 @@ VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e smoke bench lint docs clean
+.PHONY: help demo run test e2e faults smoke bench lint docs clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
@@ -25,7 +25,10 @@ test: $(INSTALLED) ## unit, integration, dbt and DAG tests on an embedded Postgr
 	@$(VENV)/bin/python -m pytest tests/unit tests/integration tests/dbt tests/dags
 
 e2e: $(INSTALLED) ## the README's commands and the running stack, from the outside
-	@$(VENV)/bin/python -m pytest tests/e2e
+	@$(VENV)/bin/python -m pytest tests/e2e --ignore=tests/e2e/faults
+
+faults: $(INSTALLED) ## the fault matrix: what is lost when a collector, its server, its network or Postgres breaks
+	@$(VENV)/bin/python -m pytest -n 3 tests/e2e/faults --matrix docs/faults.json
 
 smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recommendation, an answer, a retraining
 	@$(VENV)/bin/python -m stack smoke
