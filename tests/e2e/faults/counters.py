@@ -150,11 +150,7 @@ class Counters:
             ua.NodeId(name, index), f"{name}", value_of(tag, 0), ua.VariantType.Int64
         )
         waiting = ua.StatusCode(ua.StatusCodes.BadWaitingForInitialData)
-        await node.write_attribute(
-            ua.AttributeIds.Value,
-            # asyncua's history can't be read with a value in it that has no time.
-            ua.DataValue(ua.Variant(None), StatusCode=waiting, SourceTimestamp=datetime.now(UTC)),
-        )
+        await node.write_attribute(ua.AttributeIds.Value, ua.DataValue(ua.Variant(None), StatusCode=waiting))
         if self._history:
             await self._server.historize_node_data_change(node, count=100_000)
         self._nodes[tag] = node
