@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import pytest_asyncio
 from asyncua import Client, Server, ua
 from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
@@ -29,6 +30,8 @@ from warehouse.settings import Settings
 URI = "urn:millwright:items"
 PUBLISHING_MS = 50.0
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class Field:
     """A server, and a subscription of one client to it whose notifications are noted and kept."""
@@ -37,16 +40,19 @@ class Field:
         self.server, self.index, self.url = server, index, url
         self.values: list[tuple[int, Any]] = []
         self.beats = 0
+        self.names: set[str] = set()
         self.held: list[Any] | None = None
         """what comes while it isn't taken in"""
         self.lost: list[tuple[str, datetime, Sequence[int]]] = []
 
     async def add(self, name: str, value: Any = 0.0, kind: ua.VariantType = ua.VariantType.Double) -> None:
         await self.server.nodes.objects.add_variable(ua.NodeId(name, self.index), name, value, kind)
+        self.names.add(name)
 
     def forget(self, name: str) -> None:
         """Delete a node without telling anybody, as this server does."""
         del self.server.iserver.aspace[ua.NodeId(name, self.index)]
+        self.names.remove(name)
 
     async def write(self, name: str, value: Any) -> None:
         data = ua.DataValue(ua.Variant(value), ua.StatusCode(), datetime.now(UTC), datetime.now(UTC))
@@ -87,8 +93,9 @@ class Field:
         self.lost.append((detail, heard, tag_ids))
 
 
-@pytest.fixture
-async def field() -> AsyncIterator[Field]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started() -> AsyncIterator[tuple[Any, int, str]]:
+    """A server for all tests, which takes a second or two to build."""
     server = Server()
     await server.init()
     url = f"opc.tcp://127.0.0.1:{free_port()}"
@@ -96,7 +103,15 @@ async def field() -> AsyncIterator[Field]:
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     index = await server.register_namespace(URI)
     async with server:
-        yield Field(server, index, url)
+        yield server, index, url
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def field(started: tuple[Any, int, str]) -> AsyncIterator[Field]:
+    made = Field(*started)
+    yield made
+    for name in list(made.names):
+        made.forget(name)
 
 
 def tag(tag_id: int, name: str, **options: Any) -> Subscribed:
@@ -130,6 +145,7 @@ async def test_no_call_is_bigger_than_the_server_says(field: Field, monkeypatch:
         await eventually(lambda: sorted(field.values), [(n + 1, float(n)) for n in range(30)])
     assert max(sizes) == 7
     assert len(items) == 30
+    await field.server.get_node(node).write_value(ua.Variant(0, ua.VariantType.UInt32))
 
 
 async def test_a_node_over_which_the_server_stumbles_stops_no_other(
@@ -272,8 +288,8 @@ async def test_a_refused_deadband_is_said_once_and_the_tag_is_monitored_without(
     assert [(entry["event"], entry["count"]) for entry in logs] == [("deadband_refused", 2)]
 
 
-async def test_a_queue_that_the_server_shortens_is_said_once(field: Field) -> None:
-    field.server.iserver.max_monitored_item_queue_size = 5
+async def test_a_queue_that_the_server_shortens_is_said_once(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(field.server.iserver, "max_monitored_item_queue_size", 5)
     await field.add("A")
     items = Items("main", [tag(1, "A")])
     with capture_logs() as logs:
