@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -14,12 +14,12 @@ import structlog
 from asyncua import ua
 
 from ingest.client import describe
-from ingest.decoding import rows_of
+from ingest.decoding import MalformedError, Past, history
 from ingest.gaps import RETRY_AFTER, Gap
 from ingest.items import Items
 from ingest.notes import Verdict
 from ingest.publishing import Sink
-from ingest.readings import HISTORY, to_datetime, to_us
+from ingest.readings import Readings, concatenate, to_datetime, to_us
 from ingest.server_limits import batched
 
 _POLL_S: Final = 2.0
@@ -60,7 +60,7 @@ class _Job:
     start: datetime
     end: datetime
     gaps: list[Gap]
-    last: Any = None
+    last: Readings | None = None
     """the newest value that has come, to begin the next page with: so that pages leave nothing between them"""
     failed: int = 0
     """the status code that ended it, 0 for none"""
@@ -137,6 +137,10 @@ class History:
             self._log.info("history_refused", nodes=len(jobs), reason=describe(error))
             for job in jobs:
                 job.failed = error.code
+        except MalformedError as error:
+            self._log.error("history_undecodable", nodes=len(jobs), reason=describe(error))
+            for job in jobs:
+                job.failed = ua.StatusCodes.BadDecodingError
 
     async def _read(self, jobs: Sequence[_Job]) -> list[_Job]:
         """Read the stretch that `jobs` have in common, page by page, and take each page; returns what was cut short."""
@@ -146,30 +150,39 @@ class History:
         try:
             while waiting:
                 results = await self._page(waiting, start, end)
-                page: list[Any] = []
+                page: list[Readings] = []
                 following: list[tuple[_Job, bytes | None]] = []
                 for (job, point), result in zip(waiting, results, strict=True):
                     values = self._values(job, result)
-                    page += values
-                    if result.ContinuationPoint and result.ContinuationPoint != point:
-                        following.append((job, result.ContinuationPoint))
-                    elif len(values) >= _PAGE and values[-1].Value.SourceTimestamp > start:
-                        # asyncua's server ends at the number asked for, and doesn't say so.
-                        job.start = values[-1].Value.SourceTimestamp
-                        shortened.append(job)
+                    page.append(values)
+                    if result.continuation_point and result.continuation_point != point:
+                        following.append((job, result.continuation_point))
+                    elif len(values) >= _PAGE * self._rows_a_value(job):
+                        newest = to_datetime(values.rows["source_ts"][-1])
+                        if newest > start:
+                            # asyncua's server ends at the number asked for, and doesn't say so.
+                            job.start = newest
+                            shortened.append(job)
                 waiting = following
                 await self._take(page, jobs)
         finally:
             # Servers have few continuation points; a connection that is gone took its own along.
             with contextlib.suppress(ua.UaError, TimeoutError, ConnectionError):
                 if held := [(job, point) for job, point in waiting if point is not None]:
-                    await self._page(held, start, end, release=True)
+                    await self._session._send_request(self._request(held, start, end, release=True))
         return shortened
 
-    async def _page(
+    async def _page(self, asked: Sequence[tuple[_Job, bytes | None]], start: datetime, end: datetime) -> list[Past]:
+        # Undecoded: a page may have a hundred thousand values, which the client's own decoder takes a second for.
+        body = await self._session._send_request(self._request(asked, start, end))
+        now = datetime.now(UTC)
+        return history(body, [job.handle for job, _ in asked], now, now, self._items.elements)
+
+    def _request(
         self, asked: Sequence[tuple[_Job, bytes | None]], start: datetime, end: datetime, *, release: bool = False
-    ) -> list[Any]:
-        parameters = ua.HistoryReadParameters()
+    ) -> ua.HistoryReadRequest:
+        request = ua.HistoryReadRequest()
+        parameters = request.Parameters
         parameters.HistoryReadDetails = ua.ReadRawModifiedDetails(
             IsReadModified=False, StartTime=start, EndTime=end, NumValuesPerNode=_PAGE, ReturnBounds=False
         )
@@ -178,27 +191,27 @@ class History:
         parameters.NodesToRead = [
             ua.HistoryReadValueId(NodeId=job.node, ContinuationPoint=point) for job, point in asked
         ]
-        return list(await self._session.history_read(parameters))
+        return request
 
-    def _values(self, job: _Job, result: Any) -> list[Any]:
-        """The values of a page as notifications of the job's item, after the last one of the page before."""
-        if not result.StatusCode.is_good():
-            job.failed = job.failed or result.StatusCode.value
-            return []
-        values = [
-            ua.MonitoredItemNotification(job.handle, value)
-            for value in getattr(result.HistoryData, "DataValues", None) or []
-            if value.SourceTimestamp is not None
-            and (value.StatusCode is None or value.StatusCode.value & 0xFFFF_0000 not in _NO_BOUND)
-        ]
-        before, job.last = job.last, values[-1] if values else job.last
-        return [before, *values] if before is not None else values
+    def _values(self, job: _Job, result: Past) -> Readings:
+        """The values of a page, after the last one of the page before."""
+        values = result.readings
+        if not result.status.is_good():
+            job.failed = job.failed or result.status.value
+            return values.part(slice(0, 0))
+        values = values.part(~np.isin(values.rows["status"] & 0xFFFF_0000, _NO_BOUND))
+        before = job.last
+        if len(values):
+            job.last = values.part(slice(-self._rows_a_value(job), None))
+        return values if before is None else concatenate([before, values])
 
-    async def _take(self, page: list[Any], jobs: Sequence[_Job]) -> None:
+    def _rows_a_value(self, job: _Job) -> int:
+        """An array has a row for each of its elements that are tags."""
+        return len(self._items.elements.get(job.handle, ())) or 1
+
+    async def _take(self, page: list[Readings], jobs: Sequence[_Job]) -> None:
         """Spool what lies within the jobs' stretches; one batch has one unbroken stretch of each tag."""
-        if not page:
-            return
-        readings = rows_of(page, datetime.now(UTC), datetime.now(UTC), self._items.elements)
+        readings = concatenate(page)
         rows = readings.rows
         kept = np.zeros(len(rows), bool)
         for job in jobs:
@@ -214,8 +227,7 @@ class History:
                     job.had[gap.tag_id] = min(low, int(times.min())), max(high, int(times.max()))
                     kept |= mine
         if kept.any():
-            part = readings.part(kept)
-            await self._sink.take(replace(part, origin=HISTORY))
+            await self._sink.take(readings.part(kept))
 
 
 def _outcome(job: _Job, gap: Gap) -> _Outcome:
