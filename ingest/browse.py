@@ -58,7 +58,6 @@ class Variable:
     length: int | None = None
     """of an array's value"""
     readable: bool = True
-    writable: bool = False
     unit: str | None = None
     state_names: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
@@ -71,7 +70,6 @@ class Browsed:
 
     variables: list[Variable]
     nodes: int
-    calls: int
     unreadable: list[str] = field(default_factory=list)
     """nodes that the server wouldn't browse, with the reason"""
 
@@ -94,7 +92,6 @@ class _Walk:
         self._seen: set[ua.NodeId] = {_SERVER}
         self._properties: dict[tuple[ua.NodeId, str], ua.NodeId] = {}
         self._refused: list[str] = []
-        self._calls = 0
 
     async def run(self, start: str) -> Browsed:
         try:
@@ -118,7 +115,7 @@ class _Walk:
             if node.is_variable and not node.is_property and node.node_id.NamespaceIndex > 0
         ]
         await self._describe(variables)
-        return Browsed(variables, len(found), self._calls, self._refused)
+        return Browsed(variables, len(found), self._refused)
 
     async def _below(self, level: Sequence[Node]) -> list[Node]:
         """The nodes below those of a level that have not been seen yet."""
@@ -191,14 +188,12 @@ class _Walk:
             wanted.NodeClassMask = _CLASSES
             wanted.ResultMask = ua.BrowseResultMask.All
             parameters.NodesToBrowse.append(wanted)
-        self._calls += 1
         return list(await self._session.browse(parameters))
 
     async def _next(self, points: Sequence[bytes]) -> list[Any]:
         parameters = ua.BrowseNextParameters()
         parameters.ReleaseContinuationPoints = False
         parameters.ContinuationPoints = list(points)
-        self._calls += 1
         return list(await self._session.browse_next(parameters))
 
     async def _describe(self, variables: Sequence[Variable]) -> None:
@@ -230,7 +225,6 @@ class _Walk:
             variable.length = len(value) if isinstance(value, list) else None
             if isinstance(level, int):
                 variable.readable = bool(level & 1 << ua.AccessLevel.CurrentRead)
-                variable.writable = bool(level & 1 << ua.AccessLevel.CurrentWrite)
             variable.kinds = tuple(named[above.kind] for above in variable.node.path if above.kind in named)
         for variable, name, _ in properties:
             value, _ = next(values)
@@ -245,7 +239,6 @@ class _Walk:
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Neither
         for node_id, attribute in wanted:
             parameters.NodesToRead.append(ua.ReadValueId(NodeId=node_id, AttributeId=attribute))
-        self._calls += 1
         try:
             values = await self._session.read(parameters)
         except (ua.uaerrors.BadResponseTooLarge, ua.uaerrors.BadEncodingLimitsExceeded):

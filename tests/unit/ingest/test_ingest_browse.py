@@ -126,9 +126,7 @@ async def test_every_variable_is_found_within_the_limits(points_limit: int) -> N
     found = await walk(space)
     assert {(*(above.name for above in v.node.path), v.node.name) for v in found.variables} == wanted
     assert len(found.variables) == len(wanted) == 224
-    assert {(v.unit, v.data_type, v.rank, v.readable, v.writable) for v in found.variables} == {
-        ("°C", "Double", -1, True, False)
-    }
+    assert {(v.unit, v.data_type, v.rank, v.readable) for v in found.variables} == {("°C", "Double", -1, True)}
     assert found.unreadable == []
     assert space.points == {}
     assert space.too_big == 0
@@ -163,7 +161,7 @@ async def test_what_a_node_says_of_itself_is_read() -> None:
     assert (found["Array"].rank, found["Array"].length, found["Array"].data_type) == (1, 3, "Double")
     assert found["Array"].text == f"nsu=urn:plant;i={array.Identifier}"
     assert not found["Hidden"].readable
-    assert found["Written"].writable
+    assert found["Written"].readable
     assert found["Empty"].data_type == "Float"
     assert found["Mode"].state_names == ("Stopped", "Running")
 
