@@ -34,6 +34,8 @@ METRICS_INTERVAL_S: Final = 5.0
 # Some 28,000 rows a transaction: more are hardly faster, and what comes meanwhile waits longer.
 BATCH_BYTES: Final = 1 << 20
 _LONGEST_BACKOFF_S: Final = 5.0
+# How soon a full disk is tried again.
+_FULL_S: Final = 1.0
 _TAKEN_S: Final = 60.0
 # Together under the five seconds that a stop may take.
 _CLOSE_S: Final = 2.0
@@ -139,7 +141,7 @@ class Collector:
     async def _wait_for_room(self, error: Exception, told: bool) -> bool:
         if not told:
             self._log.error("spool_refuses", reason=str(error), policy="values wait on the server until there is room")
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(_FULL_S)
         return True
 
     async def _keep_notes(self) -> None:

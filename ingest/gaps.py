@@ -164,8 +164,8 @@ class Gaps:
             " WHERE g.gap_id = ANY(%s) AND NOT g.repaired GROUP BY g.gap_id",
             ([end[-1] for end in ends],),
         ).fetchall()
-        for split in inside:
-            _split(connection, *split, "late")
+        for gap_id, begin, low, high, end in inside:
+            _split(connection, gap_id, begin, low, high, end, "late")
 
     def overflowed(self, connection: psycopg.Connection, prepared: Prepared) -> int:
         """Record the loss that a server admits by the overflow bit, where the rows have just been inserted.

