@@ -68,7 +68,7 @@ class Keepsake:
         _write(self._path, json.dumps(asdict(subscription)).encode())
 
     def mark(self, subscription: Subscription) -> None:
-        """Keep how far its messages are stored; on a full disk what was kept before stays, which is on the safe side."""
+        """Keep how far its messages are stored; on a full disk what was kept before stays: too little is safe."""
         ids = struct.pack("<II", subscription.subscription_id, subscription.stored)
         with contextlib.suppress(OSError):
             if self._mark is None:
