@@ -16,7 +16,6 @@ from ingest.guesses import EquipmentGuess, guess, words
 from ingest.plant import Server, load_plant
 
 SERVER = Server.model_validate({"url": "opc.tcp://plc:4840", "security_policy": "Basic256Sha256"})
-FOLDER, OBJECT = True, False
 
 
 def variable(path: str, **says: Any) -> Variable:
