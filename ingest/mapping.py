@@ -15,13 +15,13 @@ from ingest.plant import (
     DataType,
     Equipment,
     Plant,
-    Section,
     Server,
     Tag,
     TagRole,
     first_problem,
     read_yaml,
 )
+from ingest.section import Section
 
 
 class Timestamp(Section):
