@@ -56,6 +56,7 @@ class Collector:
             if equipment.server == server
             for tag in equipment.tags
         ]
+        self._tag_ids = [tag.tag_id for tag in subscribed]
         self.session = Session(
             server, plant.servers[server], subscribed, self, Pki(settings.var / "pki"), self._spool.folder
         )
@@ -257,7 +258,8 @@ class Collector:
                 note = note_from_bytes(payload)
             except ValueError as error:
                 self._log.error("spool_record_unreadable", reason=str(error), bytes=len(payload))
-                continue
+                # Any later reading ends it.
+                note = Loss("undecodable", "a record of the spool can't be read", 0, None, self._tag_ids)
             # What was taken before a note lands before it counts, and what was taken after it later.
             self._land(batches)
             batches = []

@@ -256,6 +256,21 @@ async def test_another_run_of_the_server_is_not_mistaken_for_the_one_before(
         await eventually(lambda: {gap[0] for gap in unrepaired(admin)}, {"outage"})
 
 
+async def test_a_record_that_the_disk_has_spoilt_is_a_gap(
+    field: Field, here: Settings, admin: psycopg.Connection
+) -> None:
+    async with collecting(here, plant_of(field)) as collector:
+        await connected(collector)
+        await field.write("T", 1.0, datetime.now(UTC))
+        await eventually(lambda: landed(admin), [1.0])
+        collector._spool.append(b"")
+        await field.write("T", 2.0, datetime.now(UTC))
+        await eventually(lambda: landed(admin), [1.0, 2.0])
+        ended = "SELECT cause, from_ts, to_ts FROM raw.sensor_gaps WHERE to_ts IS NOT NULL AND NOT repaired"
+        wanted = [("undecodable", time_of(admin, 1.0), time_of(admin, 2.0))]
+        await eventually(lambda: admin.execute(ended).fetchall(), wanted)
+
+
 async def test_a_queue_that_was_full_is_a_gap_though_the_server_says_nothing(
     field: Field, here: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
