@@ -52,7 +52,7 @@ class Case:
                 raise AssertionError(f"not within {seconds:.0f} s: {what}; the worker {state}:\n{last}")
             time.sleep(0.2)
 
-    def flowing(self, seconds: float = 45.0) -> None:
+    def flowing(self, seconds: float = 90.0) -> None:
         """Wait until values that are offered from now on land, of every tag."""
         asked = now_us()
         self.until(lambda: self.newest() > asked, seconds, "new values of every tag have landed")
@@ -64,7 +64,7 @@ class Case:
         self.began_us = now_us()
 
     @contextmanager
-    def outage(self, *, ends: bool = False, seconds: float = 60.0) -> Iterator[None]:
+    def outage(self, *, ends: bool = False, seconds: float = 90.0) -> Iterator[None]:
         """A fault: measured from here until the server says that it is subscribed again, or, with `ends`, until the
         block is left; waits until values flow."""
         began = now_us()

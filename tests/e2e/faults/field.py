@@ -62,7 +62,7 @@ class Field:
                 stdout=errors,
                 stderr=errors,
             )
-        self._until(lambda: len(self.events("started")) > starts, 30)
+        self._until(lambda: len(self.events("started")) > starts, 120)
 
     def _until(self, holds: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds

@@ -87,9 +87,9 @@ def test_a_gap_that_explains_too_much(admin: psycopg.Connection, tag_id: int, fi
 def test_a_gap_that_is_wider_than_its_outage(admin: psycopg.Connection, tag_id: int) -> None:
     gap(admin, tag_id, 3, 7)
     row = judged(admin)
-    Matrix(lambda *_: None).add(replace(row, widest_gap_over_s=0.5), lossless=False)
+    Matrix(lambda *_: None).add(replace(row, widest_gap_over_s=0.55), lossless=False)
     with pytest.raises(AssertionError):
-        Matrix(lambda *_: None).add(replace(row, widest_gap_over_s=0.55), lossless=False)
+        Matrix(lambda *_: None).add(replace(row, widest_gap_over_s=0.6), lossless=False)
 
 
 def test_values_of_another_sensor_and_values_that_come_twice(admin: psycopg.Connection, tag_id: int) -> None:
