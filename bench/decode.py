@@ -20,7 +20,7 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 
-from ingest.decoding import decode
+from ingest.opcua.decoding import decode
 from ingest.readings import Readings
 
 ITEMS: Final = 1_000

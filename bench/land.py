@@ -24,12 +24,12 @@ from psycopg import sql
 from bench.plant import SERVER, made_up_plant, node_ids, notifications
 from bench.throwaway import throwaway_warehouse
 from ingest.collector import BATCH_BYTES
-from ingest.copying import COLUMNS, HEADER, TRAILER, encode
-from ingest.landing import prepare
+from ingest.landing.copying import COLUMNS, HEADER, TRAILER, encode
+from ingest.landing.events import prepare
+from ingest.landing.spool import Spool
+from ingest.landing.writer import Writer
 from ingest.readings import Readings, concatenate, from_bytes, to_bytes, to_datetime, to_us
-from ingest.spool import Spool
 from ingest.tags import sync_plant
-from ingest.writer import Writer
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

@@ -19,8 +19,8 @@ from psycopg import sql
 from bench.land import BARE, INTERVAL_US, TAGS
 from bench.plant import notifications
 from bench.throwaway import throwaway_warehouse
-from ingest.copying import COLUMNS, HEADER, TRAILER, encode
-from ingest.landing import prepare
+from ingest.landing.copying import COLUMNS, HEADER, TRAILER, encode
+from ingest.landing.events import prepare
 from ingest.readings import concatenate, to_us
 from warehouse.roles import Role, connect
 

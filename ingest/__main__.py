@@ -15,7 +15,7 @@ from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
-    from ingest.rejected import Wanted
+    from ingest.landing.rejected import Wanted
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -38,8 +38,8 @@ def backfill_command(
     map_file: Annotated[Path, typer.Option("--map", help="what the columns mean: maps/*.yml")],
 ) -> None:
     """Land a historian's export; repeating it changes nothing."""
-    from ingest.backfill import backfill
-    from ingest.mapping import load_mapping
+    from ingest.files.backfill import backfill
+    from ingest.files.mapping import load_mapping
     from ingest.progress import bar
 
     settings, mapping = Settings(), load_mapping(map_file)
@@ -58,7 +58,7 @@ def load_command(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet, named after their tables")],
 ) -> None:
     """Load exports of MES, SAP or CMMS; rows that are there already are brought up to date."""
-    from ingest.load import load
+    from ingest.files.load import load
 
     for result in load(Settings(), system, files):
         typer.echo(f"raw.{result.table}: {result.rows:,} rows, {result.inserted:,} new, {result.updated:,} changed")
@@ -71,9 +71,9 @@ def check_command(plant: PlantOption = None) -> None:
 
     from rich.console import Console
 
-    from ingest.check import check, table
+    from ingest.opcua.check import check, table
+    from ingest.opcua.security import Pki
     from ingest.plant import load_plant
-    from ingest.security import Pki
 
     settings = Settings()
     report = asyncio.run(check(load_plant(plant or settings.plant), Pki(settings.var / "pki")))
@@ -99,7 +99,7 @@ def browse_command(
     """Walk a server's address space and print it, or write a plant description that is a first guess."""
     import asyncio
 
-    from ingest.description import explore
+    from ingest.opcua.description import explore
 
     options = {
         "url": url,
@@ -143,7 +143,7 @@ LandedTooOption = Annotated[bool, typer.Option("--all", help="those too that a r
 def _wanted(
     reason: str | None, server: str | None, since: datetime | None, until: datetime | None, landed_too: bool = False
 ) -> Wanted:
-    from ingest.rejected import Wanted
+    from ingest.landing.rejected import Wanted
 
     began, ended = (None if moment is None else moment.replace(tzinfo=UTC) for moment in (since, until))
     return Wanted(reason, server, began, ended, landed_too)
@@ -161,7 +161,7 @@ def rejected_list_command(
     """Count rejected readings by server and reason, and show the newest."""
     from rich.console import Console
 
-    from ingest.rejected import by_reason, newest, tables
+    from ingest.landing.rejected import by_reason, newest, tables
     from warehouse.roles import Role, connect
 
     wanted = _wanted(reason, server, since, until, landed_too)
@@ -183,8 +183,8 @@ def rejected_retry_command(
     plant: PlantOption = None,
 ) -> None:
     """Land what the plant file and the warehouse make usable by now; repeating it changes nothing."""
+    from ingest.landing.retry import retry
     from ingest.plant import load_plant
-    from ingest.retry import retry
 
     settings = Settings()
     described = load_plant(plant or settings.plant)
@@ -204,7 +204,7 @@ def rejected_export_command(
     landed_too: LandedTooOption = False,
 ) -> None:
     """Write rejected readings as CSV, oldest first."""
-    from ingest.rejected import export
+    from ingest.landing.rejected import export
     from warehouse.roles import Role, connect
 
     wanted = _wanted(reason, server, since, until, landed_too)

@@ -14,18 +14,18 @@ from typing import Final
 import psycopg
 import structlog
 
-from ingest.gaps import Gap
-from ingest.notes import Loss, Note, is_note, note_from_bytes, note_to_bytes
+from ingest.landing.gaps import Gap
+from ingest.landing.notes import Loss, Note, is_note, note_from_bytes, note_to_bytes
+from ingest.landing.servers import ServerTakenError
+from ingest.landing.spool import Spool, SpoolFullError
+from ingest.landing.trouble import diagnose
+from ingest.landing.writer import Writer
+from ingest.opcua.security import Pki
+from ingest.opcua.session import Session
+from ingest.opcua.subscribed import Subscribed
 from ingest.plant import Plant
 from ingest.readings import Readings, from_bytes, to_bytes, to_us
-from ingest.security import Pki
-from ingest.servers import ServerTakenError
-from ingest.session import Session
-from ingest.spool import Spool, SpoolFullError
-from ingest.subscribed import Subscribed
-from ingest.trouble import diagnose
 from ingest.watch import Watch
-from ingest.writer import Writer
 from warehouse.settings import Settings
 
 # What comes in one publishing lands in one transaction; while that runs, the next one gathers.

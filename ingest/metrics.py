@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ingest.writer import Landed
+from ingest.landing.writer import Landed
 
 # Quantiles are read off buckets that grow by 2 %, from 0.1 ms to three hours: a sum of counts whatever the rate.
 _GROWTH: Final = 1.02

@@ -10,10 +10,10 @@ from typing import Final, Protocol
 import psycopg
 import structlog
 
+from ingest.landing.room import Room
+from ingest.landing.servers import Clock, Row, Standing
+from ingest.landing.spool import Spool
 from ingest.metrics import Metrics, Sample
-from ingest.room import Room
-from ingest.servers import Clock, Row, Standing
-from ingest.spool import Spool
 
 # Beyond this a server's timestamps don't fit those of others.
 _SKEW_TOLD_S: Final = 2.0

@@ -23,10 +23,10 @@ from ingest import log as logs
 from ingest.collector import Collector
 from ingest.errors import IngestError
 from ingest.health import Health, Page
+from ingest.landing.servers import require_unclaimed
+from ingest.opcua.security import Pki
 from ingest.plant import Plant
 from ingest.remembered import recall, remember
-from ingest.security import Pki
-from ingest.servers import require_unclaimed
 from ingest.tags import SyncResult, sync_plant
 from warehouse.settings import Settings
 

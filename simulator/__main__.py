@@ -91,7 +91,7 @@ def replay_command(
     """Serve recorded files over OPC UA with their values and spacing; ends when they end, at about now."""
     from rich.progress import Progress
 
-    from ingest.mapping import load_mapping
+    from ingest.files.mapping import load_mapping
     from simulator import replay
 
     if not (math.isfinite(speed) and speed > 0):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ingest.mapping import Mapping
+from ingest.files.mapping import Mapping
+from ingest.files.tables import TableFile
 from ingest.plant import Plant
-from ingest.tables import TableFile
 from simulator.endpoint import Endpoint, endpoint
 from simulator.errors import SimulatorError
 

@@ -90,7 +90,7 @@ class MemoryGauge:
 async def _read(url: str, nodes: list[str]) -> list[int]:
     from asyncua import Client
 
-    from ingest.nodes import resolve
+    from ingest.opcua.nodes import resolve
 
     async with Client(url, timeout=10) as client:
         namespaces = await client.get_namespace_array()

@@ -86,15 +86,15 @@ def _history(context: Context) -> None:
 
 
 def _readings(context: Context) -> None:
-    from ingest.backfill import backfill
-    from ingest.mapping import load_mapping
+    from ingest.files.backfill import backfill
+    from ingest.files.mapping import load_mapping
 
     mapping = load_mapping(HOME / "maps" / "demo_history.yml")
     backfill(context.settings, context.history / "readings.parquet", mapping, context.until, context.report)
 
 
 def _records(context: Context) -> None:
-    from ingest.load import load
+    from ingest.files.load import load
 
     for system in ("mes", "sap", "cmms"):
         load(context.settings, system, sorted(context.history.glob(f"{system}_*.csv")))

@@ -15,11 +15,11 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from ingest.client import connection
-from ingest.items import Items
+from ingest.opcua.client import connection
+from ingest.opcua.items import Items
+from ingest.opcua.security import Pki
+from ingest.opcua.subscribed import Subscribed
 from ingest.plant import Deadband, Server, load_plant
-from ingest.security import Pki
-from ingest.subscribed import Subscribed
 from tests.e2e.peer.launch import Peer
 from warehouse.settings import HOME
 
@@ -72,9 +72,9 @@ async def monitoring(peer: Peer, items: Items, pki: Pki) -> AsyncIterator[list[t
     """What comes of `items`, as (client handle, value)."""
     from asyncua import ua
 
-    from ingest.decoding import HEARTBEAT, rows_of
+    from ingest.opcua.decoding import HEARTBEAT, rows_of
+    from ingest.opcua.variants import aware
     from ingest.readings import to_us
-    from ingest.variants import aware
 
     told: list[tuple[int, Any]] = []
 

@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest.check import check
+from ingest.opcua.check import check
+from ingest.opcua.security import Pki
 from ingest.plant import Plant
-from ingest.security import Pki
 from ingest.worker import collect
 from tests.e2e.peer.launch import Peer
 from warehouse.settings import Settings

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from ingest.client import connection
 from ingest.errors import ConnectError
-from ingest.nodes import resolve
+from ingest.opcua.client import connection
+from ingest.opcua.nodes import resolve
+from ingest.opcua.security import Pki, fingerprint, load_certificate
 from ingest.plant import Server
-from ingest.security import Pki, fingerprint, load_certificate
 from tests.e2e.peer.launch import Peer
 
 POLICIES = ("Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")

@@ -23,7 +23,8 @@ ALTER TABLE raw.sensor_gaps
 COMMENT ON COLUMN raw.sensor_gaps.noted_at IS 'when the loss was noticed; values received before that can''t end the gap';
 COMMENT ON COLUMN raw.sensor_gaps.repaired IS 'nothing is missing here any more, or never was: see repair';
 COMMENT ON COLUMN raw.sensor_gaps.repair IS
-'repaired by: unchanged (the tag had no new value), resumed (the subscription outlived the connection), history, backfill, late. Not repaired: NULL while it may still be, ''none: …'' with the reason once it is permanent.';
+'repaired by: unchanged (the tag had no new value), resumed (the subscription outlived the connection), history, backfill, late. '
+'Not repaired: NULL while it may still be, ''none: …'' with the reason once it is permanent.';
 COMMENT ON COLUMN raw.sensor_gaps.attempts IS 'how often the server''s history was asked without filling the gap';
 
 -- What is to be repaired, and what a late value may fall into.

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 
-from ingest.backfill import backfill
-from ingest.mapping import load_mapping
+from ingest.files.backfill import backfill
+from ingest.files.mapping import load_mapping
 from ingest.worker import collect
 from simulator.replay import read_recording, replay, replay_plant
 from warehouse.server import free_port

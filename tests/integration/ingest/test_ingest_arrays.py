@@ -4,8 +4,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from ingest import arrays
-from ingest.arrays import BIGINT, FLOAT, INTEGER, TIMESTAMPTZ, array, text_array
+from ingest.landing import arrays
+from ingest.landing.arrays import BIGINT, FLOAT, INTEGER, TIMESTAMPTZ, array, text_array
 from ingest.readings import to_datetime
 
 

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from ingest import backfill as module
-from ingest.backfill import backfill
 from ingest.errors import FileError
-from ingest.mapping import Mapping, load_mapping
+from ingest.files import backfill as module
+from ingest.files.backfill import backfill
+from ingest.files.mapping import Mapping, load_mapping
 from ingest.tags import sync_plant
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
 from warehouse.settings import Settings

@@ -16,11 +16,11 @@ from asyncua.crypto.truststore import TrustStore
 from asyncua.crypto.validator import CertificateValidator, CertificateValidatorOptions
 from rich.console import Console
 
-from ingest.check import Finding, Report, check, table
-from ingest.client import connection
 from ingest.errors import ConnectError
+from ingest.opcua.check import Finding, Report, check, table
+from ingest.opcua.client import connection
+from ingest.opcua.security import Pki
 from ingest.plant import Plant, Server, Tag
-from ingest.security import Pki
 from tests.conftest import free_port
 
 
@@ -71,7 +71,7 @@ async def test_a_sort_of_identity_that_a_server_does_not_take_is_said(url: str, 
 
 
 async def test_a_server_that_is_mute_ends_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.client.REQUEST_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("ingest.opcua.client.REQUEST_TIMEOUT_S", 0.3)
     callers: list[asyncio.StreamWriter] = []
     mute = await asyncio.start_server(lambda _reader, writer: callers.append(writer), "127.0.0.1", 0)
     port = mute.sockets[0].getsockname()[1]

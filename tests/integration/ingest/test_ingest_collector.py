@@ -14,12 +14,12 @@ import pytest
 from asyncua import Server, ua
 from asyncua.server.monitored_item_service import MonitoredItemService
 
-from ingest import session as session_module
-from ingest.check import check
 from ingest.collector import Collector
+from ingest.landing.spool import SpoolTakenError
+from ingest.opcua import session as session_module
+from ingest.opcua.check import check
+from ingest.opcua.security import Pki
 from ingest.plant import Plant
-from ingest.security import Pki
-from ingest.spool import SpoolTakenError
 from ingest.tags import sync_plant
 from ingest.worker import collect
 from tests.conftest import free_port

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from asyncua import Server, ua
 
-from ingest.check import check
-from ingest.description import explore
 from ingest.errors import IngestError
+from ingest.opcua.check import check
+from ingest.opcua.description import explore
+from ingest.opcua.security import Pki
 from ingest.plant import load_plant
-from ingest.security import Pki
 from tests.conftest import free_port
 
 MACHINES = 40

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import landing
-from ingest.gaps import CLOCK_WENT_BACK, cover
-from ingest.notes import Loss, Note, Resumed, Verdict
+from ingest.landing import events
+from ingest.landing.gaps import CLOCK_WENT_BACK, cover
+from ingest.landing.notes import Loss, Note, Resumed, Verdict
+from ingest.landing.servers import ServerTakenError
 from ingest.readings import HISTORY, Readings, to_us
-from ingest.servers import ServerTakenError
 from tests.integration.ingest.test_ingest_writer import PLANT, T0, Landing, Value
 from warehouse.settings import Settings
 
@@ -177,18 +177,16 @@ def test_what_was_backfilled_is_in_no_gap(ledger: Ledger, admin: psycopg.Connect
     rows = [("T", second, float(second)) for second in (4, 5, 6)]
     connection = ledger.writer.connect()
     with connection.transaction():
-        landing.insert_missing(
-            connection, landing.prepare(ledger.batch(*rows)), "backfill", np.full(3, us(4), np.int64)
-        )
+        events.insert_missing(connection, events.prepare(ledger.batch(*rows)), "backfill", np.full(3, us(4), np.int64))
     ledger.live(("T", 10, 10.0))
     assert gaps(admin) == [
         ("outage", 1.0, 4.0, False, None),
         ("outage", 4.0, 6.0, True, "late"),
         ("outage", 6.0, 10.0, False, None),
     ]
-    prepared = landing.prepare(ledger.batch(("T", 7, 7.0), ("T", 8, 8.0), ("T", 12, 1.0)))
+    prepared = events.prepare(ledger.batch(("T", 7, 7.0), ("T", 8, 8.0), ("T", 12, 1.0)))
     with connection.transaction():
-        landing.insert_missing(connection, prepared, "backfill", np.full(3, us(4), np.int64))
+        events.insert_missing(connection, prepared, "backfill", np.full(3, us(4), np.int64))
         cover(connection, prepared, [ledger.tags["T"]], "backfill")
     assert [gap[1:] for gap in gaps(admin)[2:]] == [
         (6.0, 7.0, False, None),

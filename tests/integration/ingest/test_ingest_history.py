@@ -12,9 +12,9 @@ from asyncua.common.utils import ServiceError
 from asyncua.server.history import HistoryDict
 from asyncua.server.internal_session import InternalSession
 
-from ingest import gaps as gaps_module
-from ingest import history as history_module
-from ingest import session as session_module
+from ingest.landing import gaps as gaps_module
+from ingest.opcua import history as history_module
+from ingest.opcua import session as session_module
 from tests.integration.ingest.test_ingest_collector import (
     Field,
     collecting,

@@ -5,8 +5,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingest import history as history_module
-from ingest.decoding import MalformedError
+from ingest.opcua import history as history_module
+from ingest.opcua.decoding import MalformedError
 from tests.integration.ingest.test_ingest_collector import collecting, eventually, field, here, landed, plant_of
 from tests.integration.ingest.test_ingest_history import Field, away, keep_history, ledger, soon
 from warehouse.settings import Settings

@@ -15,15 +15,15 @@ from asyncua.server.monitored_item_service import MonitoredItemService
 from asyncua.server.subscription_service import SubscriptionService
 from structlog.testing import capture_logs
 
-from ingest import items as items_module
 from ingest.collector import Collector
-from ingest.decoding import HEARTBEAT, rows_of
-from ingest.items import Items
+from ingest.opcua import items as items_module
+from ingest.opcua.decoding import HEARTBEAT, rows_of
+from ingest.opcua.items import Items
+from ingest.opcua.subscribed import Subscribed
+from ingest.opcua.variants import aware
 from ingest.plant import Deadband, Plant
 from ingest.readings import to_us
-from ingest.subscribed import Subscribed
 from ingest.tags import sync_plant
-from ingest.variants import aware
 from tests.conftest import free_port
 from warehouse.settings import Settings
 

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from ingest.errors import IngestError
-from ingest.load import load
+from ingest.files.load import load
 from warehouse.settings import Settings
 
 HEAD = "inspection_id,equipment_id,inspected_at,sample_size,defects,defect_type,passed,available_at\n"

@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.__main__ import app
-from ingest.rejected import Wanted, by_reason, export, newest
-from ingest.retry import retry
+from ingest.landing.rejected import Wanted, by_reason, export, newest
+from ingest.landing.retry import retry
 from ingest.tags import sync_plant
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
 from tests.integration.ingest.test_ingest_writer import PLANT, T0, Landing

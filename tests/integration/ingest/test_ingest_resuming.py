@@ -13,10 +13,10 @@ from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 from asyncua.server.uaprocessor import UaProcessor
 
-from ingest import session as session_module
 from ingest.collector import Collector
+from ingest.opcua import session as session_module
+from ingest.opcua.session import Session
 from ingest.plant import Plant
-from ingest.session import Session
 from ingest.tags import sync_plant
 from tests.integration.ingest.test_ingest_collector import (
     Field,
@@ -308,7 +308,7 @@ def _transfer_as_the_standard_says(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_is_private_and_whole(tmp_path: Any) -> None:
-    from ingest.subscription import Keepsake, Subscription
+    from ingest.opcua.subscription import Keepsake, Subscription
 
     keepsake = Keepsake(tmp_path)
     assert keepsake.load() is None

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 import structlog
 
-from ingest.servers import Clock, Row, ServerTakenError, Standing, claim, require_unclaimed
-from ingest.spool import Spool
+from ingest.landing.servers import Clock, Row, ServerTakenError, Standing, claim, require_unclaimed
+from ingest.landing.spool import Spool
 from ingest.watch import Watch
 from tests.unit.ingest.test_ingest_health import Link
 from warehouse.roles import Role, connect

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from ingest.trouble import Trouble, diagnose
-from ingest.writer import Writer
+from ingest.landing.trouble import Trouble, diagnose
+from ingest.landing.writer import Writer
 from tests.integration.ingest.test_ingest_writer import PLANT, T0, Landing, events
 from warehouse.server import free_port
 from warehouse.settings import Settings

@@ -7,11 +7,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from ingest.landing.servers import ServerTakenError
+from ingest.landing.writer import TagsChangedError, Writer
 from ingest.plant import Plant
 from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
-from ingest.servers import ServerTakenError
 from ingest.tags import sync_plant
-from ingest.writer import TagsChangedError, Writer
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
 from warehouse.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
-from ingest.mapping import load_mapping
+from ingest.files.mapping import load_mapping
 from ingest.plant import load_plant
 from simulator.replay import read_recording, replay, replay_plant, write_plant
 from warehouse.server import free_port

@@ -17,8 +17,8 @@ import pytest
 import pytest_asyncio
 from asyncua import Client, ua
 
-from ingest.browse import browse
-from ingest.guesses import guess
+from ingest.opcua.browse import browse
+from ingest.opcua.guesses import guess
 from ingest.plant import Plant, load_plant
 from simulator.client import call
 from simulator.errors import SimulatorError

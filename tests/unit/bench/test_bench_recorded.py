@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from bench.recorded import KNOWN_GOOD_ROWS, label, report, summary, write_past
-from ingest.mapping import load_mapping
+from ingest.files.mapping import load_mapping
 
 MAPS = Path(__file__).resolve().parents[3] / "maps"
 START = pd.Timestamp("2026-03-02 10:00:30")

@@ -7,7 +7,7 @@ from typing import Any
 from asyncua import Client, ua
 
 from bench.stub import NAMESPACES, Replay, Stub
-from ingest.decoding import decode
+from ingest.opcua.decoding import decode
 from ingest.readings import to_us
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

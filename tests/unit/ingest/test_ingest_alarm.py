@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.alarm import CHATTER_US, Cause, Change, Cleared, Folded, Instant, Raised, Rules, rules_of
+from ingest.alerting.alarm import CHATTER_US, Cause, Change, Cleared, Folded, Instant, Raised, Rules, rules_of
 from ingest.limits import SEVERITIES, Limits
 
 S = 1_000_000

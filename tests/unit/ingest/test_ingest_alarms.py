@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import alerts
-from ingest.alarm import Cause, Change, Cleared, Instant, Raised, rules_of
-from ingest.alarms import Alarms
-from ingest.alerts import Watched, alert_text
-from ingest.landing import prepare
+from ingest.alerting import alerts
+from ingest.alerting.alarm import Cause, Change, Cleared, Instant, Raised, rules_of
+from ingest.alerting.alarms import Alarms
+from ingest.alerting.alerts import Watched, alert_text
+from ingest.alerting.trend import Trend
+from ingest.landing.events import prepare
 from ingest.limits import Direction, Limits
 from ingest.readings import NUMBER, Readings, empty_rows
-from ingest.trend import Trend
 
 S = 1_000_000
 LIMITS = {

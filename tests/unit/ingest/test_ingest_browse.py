@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from ingest.browse import Browsed, browse
 from ingest.errors import IngestError
+from ingest.opcua.browse import Browsed, browse
 
 ORGANIZES, COMPONENT, PROPERTY = (ua.NodeId(n) for n in (35, 47, 46))
 NAMESPACES = ["http://opcfoundation.org/UA/", "urn:plant"]

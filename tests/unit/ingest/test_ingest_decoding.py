@@ -9,10 +9,10 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_to_binary
 
-from ingest.decoding import HEARTBEAT, decode
-from ingest.nodes import NamespaceMissingError, resolve
+from ingest.opcua.decoding import HEARTBEAT, decode
+from ingest.opcua.nodes import NamespaceMissingError, resolve
+from ingest.opcua.variants import convert
 from ingest.readings import NO_TIME, NULL, NUMBER, REJECTED, TEXT, to_us
-from ingest.variants import convert
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

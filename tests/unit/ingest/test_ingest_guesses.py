@@ -9,10 +9,10 @@ from asyncua import ua
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.browse import Node, Variable
-from ingest.description import plant_lines, scalar, table_lines, write
 from ingest.errors import IngestError
-from ingest.guesses import EquipmentGuess, guess, words
+from ingest.opcua.browse import Node, Variable
+from ingest.opcua.description import plant_lines, scalar, table_lines, write
+from ingest.opcua.guesses import EquipmentGuess, guess, words
 from ingest.plant import Server, load_plant
 
 SERVER = Server.model_validate({"url": "opc.tcp://plc:4840", "security_policy": "Basic256Sha256"})

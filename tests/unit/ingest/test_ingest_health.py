@@ -12,7 +12,7 @@ import pytest
 
 from ingest.errors import IngestError
 from ingest.health import Health, Page
-from ingest.spool import Spool
+from ingest.landing.spool import Spool
 from ingest.watch import Watch
 
 

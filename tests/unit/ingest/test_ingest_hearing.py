@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ingest.decoding import Publication
-from ingest.publishing import Hearing
+from ingest.opcua.decoding import Publication
+from ingest.opcua.publishing import Hearing
 from ingest.readings import Readings, empty_rows, to_us
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ingest.alarm import rules_of
+from ingest.alerting.alarm import rules_of
 from ingest.errors import PlantFileError
 from ingest.limits import Limits
 from ingest.plant import Tag, load_plant

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ingest.errors import MapFileError
-from ingest.mapping import load_mapping
+from ingest.files.mapping import load_mapping
 
 MAPS = Path(__file__).resolve().parents[3] / "maps"
 GOOD = """

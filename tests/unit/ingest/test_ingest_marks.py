@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ingest.marks import Marks
+from ingest.landing.marks import Marks
 from ingest.readings import NO_TIME
 
 

@@ -5,8 +5,8 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ingest.landing.writer import Landed
 from ingest.metrics import Lags, Metrics, Sample, registry_of
-from ingest.writer import Landed
 
 SAMPLE = Sample(
     connected=True, tags=4, missing=1, reconnects=2, clock_skew_s=-0.25, spool_bytes=74, spool_limit_bytes=1000,

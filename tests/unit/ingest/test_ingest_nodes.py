@@ -5,7 +5,7 @@ import uuid
 import pytest
 from asyncua import ua
 
-from ingest.nodes import resolve, written
+from ingest.opcua.nodes import resolve, written
 
 NAMESPACES = ["http://opcfoundation.org/UA/", "urn:a", "urn:odd;one%20", "urn:100%"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from ingest import collector as collector_module
 from ingest.collector import Collector
-from ingest.notes import Loss, Resumed, Verdict, is_note, note_from_bytes, note_to_bytes
+from ingest.landing.notes import Loss, Resumed, Verdict, is_note, note_from_bytes, note_to_bytes
+from ingest.landing.spool import SpoolFullError
 from ingest.plant import Plant
 from ingest.readings import Readings, empty_rows, from_bytes, to_bytes
-from ingest.spool import SpoolFullError
 from warehouse.settings import Settings
 
 PLANT = Plant.model_validate(

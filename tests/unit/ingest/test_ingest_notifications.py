@@ -17,7 +17,7 @@ from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary, variant_t
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.decoding import (
+from ingest.opcua.decoding import (
     HEARTBEAT,
     MalformedError,
     Publication,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ingest.pulse import Pulse
+from ingest.opcua.pulse import Pulse
 from ingest.readings import NUMBER, TEXT, Readings, empty_rows
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest import room as room_module
+from ingest.landing import room as room_module
+from ingest.landing.room import Room
 from ingest.readings import Readings, empty_rows, to_bytes
-from ingest.room import Room
 from warehouse.settings import Settings
 
 Usage = namedtuple("Usage", "total used free")

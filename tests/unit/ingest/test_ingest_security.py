@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from ingest.errors import ConnectError
-from ingest.security import Pki, fingerprint, load_certificate, load_key
+from ingest.opcua.security import Pki, fingerprint, load_certificate, load_key
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -33,7 +33,7 @@ def test_the_key_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_workers_that_start_together_make_one_pair(tmp_path: Path) -> None:
     script = (
-        "import sys, pathlib, datetime; from ingest.security import Pki;"
+        "import sys, pathlib, datetime; from ingest.opcua.security import Pki;"
         "print(Pki(pathlib.Path(sys.argv[1])).own(datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)).fingerprint)"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "pki")]

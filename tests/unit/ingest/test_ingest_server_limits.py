@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asyncua import ua
 
-from ingest.server_limits import MOST_A_CALL, ServerLimits, apart, batched
+from ingest.opcua.server_limits import MOST_A_CALL, ServerLimits, apart, batched
 
 
 class Answers:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.spool import Spool, SpoolFullError, SpoolTakenError
+from ingest.landing.spool import Spool, SpoolFullError, SpoolTakenError
 
 LIMIT = 1 << 20
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from asyncua import ua
 
+from ingest.opcua.subscribed import Subscribed, items_of, queue_size
 from ingest.plant import Deadband, Tag
-from ingest.subscribed import Subscribed, items_of, queue_size
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.alarm import Instant
-from ingest.trend import Trend
+from ingest.alerting.alarm import Instant
+from ingest.alerting.trend import Trend
 
 S = 1_000_000
 VALUES = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 9)), min_size=1, max_size=60)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.mapping import load_mapping
+from ingest.files.mapping import load_mapping
 from ingest.plant import Plant, load_plant
 from simulator.errors import SimulatorError
 from simulator.faults import MODES, SENSOR

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import numpy as np
 import psycopg
 
-from ingest.landing import Prepared
-from ingest.notes import Loss, Resumed, Verdict
+from ingest.landing.events import Prepared
+from ingest.landing.notes import Loss, Resumed, Verdict
 from ingest.readings import HISTORY, LIVE, NO_TIME, to_datetime
 
 OVERFLOW: Final = 0x480  # info type data value, overflow

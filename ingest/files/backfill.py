@@ -19,13 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from ingest import landing
 from ingest.errors import FileError
-from ingest.gaps import cover
-from ingest.landing import Prepared
-from ingest.mapping import LongColumns, Mapping
+from ingest.files.mapping import LongColumns, Mapping
+from ingest.files.tables import TableFile
+from ingest.landing import events
+from ingest.landing.events import Prepared
+from ingest.landing.gaps import cover
 from ingest.readings import NUMBER, TEXT, Readings, concatenate, empty_rows
-from ingest.tables import TableFile
 from ingest.tags import sync_plant
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -246,7 +246,7 @@ def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progr
     landed = done = 0
     with connect(settings, Role.INGEST, autocommit=True) as connection:
         # Beforehand: a partition made in passing would lock out the other connection until the commit.
-        landing.ensure_partitions(connection, landing.days_of(readings.rows))
+        events.ensure_partitions(connection, events.days_of(readings.rows))
     lane = _Lane(settings, delay_us)
     chunks = _chunks(readings)
     with ThreadPoolExecutor(CONNECTIONS, initializer=lane.open) as pool:
@@ -285,7 +285,7 @@ class _Lane:
 
     def land(self, chunk: Readings) -> tuple[int, int]:
         """Land a chunk in one transaction; returns its rows and how many were new."""
-        prepared = landing.prepare(chunk)
+        prepared = events.prepare(chunk)
         available = prepared.readings.rows["source_ts"] + self._delay_us
         new = _land_chunk(self._local.connection, prepared, available, self._direct)
         # Where a file has landed before, asking first is cheaper than being refused.
@@ -297,20 +297,20 @@ def _land_chunk(connection: psycopg.Connection, prepared: Prepared, available: N
     if direct:
         try:
             with connection.transaction():
-                new = landing.insert_new(connection, prepared, "backfill", available)
+                new = events.insert_new(connection, prepared, "backfill", available)
                 _account(connection, prepared)
                 return new
         except psycopg.errors.UniqueViolation:
             direct = False
     with connection.transaction():
-        new = landing.insert_missing(connection, prepared, "backfill", available)
+        new = events.insert_missing(connection, prepared, "backfill", available)
         _account(connection, prepared)
     return new
 
 
 def _account(connection: psycopg.Connection, prepared: Prepared) -> None:
     """Last values, and gaps of live collection that the rows fill."""
-    landing.upsert_latest(connection, prepared)
+    events.upsert_latest(connection, prepared)
     cover(connection, prepared, np.unique(prepared.readings.rows["tag_id"]).tolist(), "backfill")
 
 

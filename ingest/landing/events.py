@@ -11,9 +11,9 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
-from ingest import arrays
-from ingest.arrays import BIGINT, FLOAT, INTEGER, TIMESTAMPTZ, array, text_array
-from ingest.copying import COLUMNS, copy
+from ingest.landing import arrays
+from ingest.landing.arrays import BIGINT, FLOAT, INTEGER, TIMESTAMPTZ, array, text_array
+from ingest.landing.copying import COLUMNS, copy
 from ingest.readings import NO_TIME, NUMBER, TEXT, Readings, Rows, digests, safe_text, to_datetime
 
 EVENTS: Final = sql.Identifier("raw", "sensor_events")

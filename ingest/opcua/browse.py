@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 from asyncua import Client, ua
 
 from ingest.errors import IngestError
-from ingest.nodes import resolve, written
-from ingest.server_limits import ServerLimits, batched
+from ingest.opcua.nodes import resolve, written
+from ingest.opcua.server_limits import ServerLimits, batched
 
 OBJECTS: Final = "i=85"
 _AT_ONCE: Final = 4

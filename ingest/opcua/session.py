@@ -17,17 +17,17 @@ import structlog
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_from_binary
 
-from ingest.client import PlantClient, abandon, close, connect, describe
-from ingest.decoding import rows_of
-from ingest.history import History
-from ingest.items import Items
-from ingest.notes import Resumed
+from ingest.landing.notes import Resumed
+from ingest.opcua.client import PlantClient, abandon, close, connect, describe
+from ingest.opcua.decoding import rows_of
+from ingest.opcua.history import History
+from ingest.opcua.items import Items
+from ingest.opcua.publishing import Hearing, Pump, SessionLostError, Sink, SubscriptionEndedError
+from ingest.opcua.security import Pki
+from ingest.opcua.subscribed import Subscribed
+from ingest.opcua.subscription import Keepsake, Subscription
 from ingest.plant import Server
-from ingest.publishing import Hearing, Pump, SessionLostError, Sink, SubscriptionEndedError
 from ingest.readings import to_us
-from ingest.security import Pki
-from ingest.subscribed import Subscribed
-from ingest.subscription import Keepsake, Subscription
 
 _PUBLISHES_IN_FLIGHT: Final = 3
 _LONGEST_BACKOFF_S: Final = 30.0

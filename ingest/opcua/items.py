@@ -13,13 +13,13 @@ import numpy as np
 import structlog
 from asyncua import Client, ua
 
-from ingest.nodes import NamespaceMissingError, resolve
-from ingest.notifications import HEARTBEAT
-from ingest.pulse import Pulse
+from ingest.opcua.nodes import NamespaceMissingError, resolve
+from ingest.opcua.notifications import HEARTBEAT
+from ingest.opcua.pulse import Pulse
+from ingest.opcua.server_limits import ServerLimits, apart, batched
+from ingest.opcua.subscribed import Item, Subscribed, items_of, monitored
+from ingest.opcua.variants import SEPARATOR, aware, convert
 from ingest.readings import REJECTED, Readings, to_us
-from ingest.server_limits import ServerLimits, apart, batched
-from ingest.subscribed import Item, Subscribed, items_of, monitored
-from ingest.variants import SEPARATOR, aware, convert
 
 _TICK_S: Final = 0.5
 # A node that has just gone may be back at once; one that has been away for long is asked for ever more rarely.

@@ -19,9 +19,9 @@ from psycopg.rows import dict_row
 from rich.table import Table
 from rich.text import Text
 
-from ingest import arrays
-from ingest.arrays import BIGINT, INTEGER, TIMESTAMPTZ, array, text_array
-from ingest.decoding import SEPARATOR
+from ingest.landing import arrays
+from ingest.landing.arrays import BIGINT, INTEGER, TIMESTAMPTZ, array, text_array
+from ingest.opcua.decoding import SEPARATOR
 from ingest.readings import (
     NEWEST_US,
     NO_TIME,

@@ -12,20 +12,20 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from ingest import landing
-from ingest.alarms import Alarms
-from ingest.alerts import Watched
-from ingest.decoding import SEPARATOR
+from ingest.alerting.alarms import Alarms
+from ingest.alerting.alerts import Watched
 from ingest.errors import IngestError
-from ingest.gaps import Gap, Gaps
-from ingest.landing import Prepared
-from ingest.marks import Marks
-from ingest.notes import Loss, Note, Resumed, Verdict
+from ingest.landing import events
+from ingest.landing.events import Prepared
+from ingest.landing.gaps import Gap, Gaps
+from ingest.landing.marks import Marks
+from ingest.landing.notes import Loss, Note, Resumed, Verdict
+from ingest.landing.rejected import Rejected, reject, rejection
+from ingest.landing.servers import claim
+from ingest.landing.trouble import Trouble, diagnose, lacks_partition
+from ingest.opcua.decoding import SEPARATOR
 from ingest.plant import Plant
 from ingest.readings import LIVE, NEWEST_US, NO_TIME, OLDEST_US, REJECTED, TEXT, Readings, concatenate, to_us
-from ingest.rejected import Rejected, reject, rejection
-from ingest.servers import claim
-from ingest.trouble import Trouble, diagnose, lacks_partition
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -174,7 +174,7 @@ class Writer:
             good, bad = self._sift(batch)
             rejected.extend(bad)
             usable.append(good)
-        return self._land(landing.prepare(concatenate(usable)), rejected, moment, alarms)
+        return self._land(events.prepare(concatenate(usable)), rejected, moment, alarms)
 
     def _sift(self, batch: Readings) -> tuple[Readings, list[Rejected]]:
         rows = batch.rows
@@ -260,16 +260,16 @@ class Writer:
         connection = self.connect()
         rows = prepared.readings.rows
         transitions = overflows = new = 0
-        days = landing.days_of(rows) - self._days
+        days = events.days_of(rows) - self._days
         try:
             with connection.transaction():
-                landing.ensure_partitions(connection, days)
+                events.ensure_partitions(connection, days)
                 if len(rows):
                     new = self._insert(connection, prepared, to_us(moment), direct)
                     self._gaps.cover(connection, prepared, self._latest)
                     self._gaps.close(connection, prepared, self._latest)
                     overflows = self._gaps.overflowed(connection, prepared)
-                    landing.upsert_latest(connection, prepared)
+                    events.upsert_latest(connection, prepared)
                     if prepared.readings.origin == LIVE:
                         transitions = self._alarms.evaluate(connection, prepared, to_us(moment), late=not alarms)
                 if rejected:
@@ -295,7 +295,7 @@ class Writer:
         if direct:
             beyond = rows["source_ts"] > self._latest.of(rows["tag_id"])
         new = 0
-        for mask, insert in ((beyond, landing.insert_new), (~beyond, landing.insert_missing)):
+        for mask, insert in ((beyond, events.insert_new), (~beyond, events.insert_missing)):
             if mask.any():
                 part = prepared if mask.all() else prepared.part(mask)
                 new += insert(connection, part, part.readings.origin, np.full(len(part), moment_us, np.int64))

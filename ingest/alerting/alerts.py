@@ -11,7 +11,7 @@ from typing import Final
 
 import psycopg
 
-from ingest.alarm import Change, Cleared, Folded, Instant, Raised
+from ingest.alerting.alarm import Change, Cleared, Folded, Instant, Raised
 from ingest.limits import Direction, Severity
 from ingest.readings import to_datetime, to_us
 

@@ -14,12 +14,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ingest.client import connection, describe
 from ingest.errors import ConnectError
-from ingest.nodes import NamespaceMissingError, resolve
+from ingest.opcua.client import connection, describe
+from ingest.opcua.nodes import NamespaceMissingError, resolve
+from ingest.opcua.security import Pki
+from ingest.opcua.server_limits import ServerLimits, batched
 from ingest.plant import Plant, Server, Tag
-from ingest.security import Pki
-from ingest.server_limits import ServerLimits, batched
 
 _SKEW_S: Final = 5.0
 _MISSING: Final = ("BadNodeIdUnknown", "BadNodeIdInvalid")

@@ -13,14 +13,14 @@ import numpy as np
 import structlog
 from asyncua import ua
 
-from ingest.client import describe
-from ingest.decoding import MalformedError, Past, history
-from ingest.gaps import RETRY_AFTER, Gap
-from ingest.items import Items
-from ingest.notes import Verdict
-from ingest.publishing import Sink
+from ingest.landing.gaps import RETRY_AFTER, Gap
+from ingest.landing.notes import Verdict
+from ingest.opcua.client import describe
+from ingest.opcua.decoding import MalformedError, Past, history
+from ingest.opcua.items import Items
+from ingest.opcua.publishing import Sink
+from ingest.opcua.server_limits import batched
 from ingest.readings import Readings, concatenate, to_datetime, to_us
-from ingest.server_limits import batched
 
 _POLL_S: Final = 2.0
 _MOST_GAPS: Final = 1000

@@ -13,12 +13,12 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from ingest import landing
-from ingest.gaps import cover
+from ingest.landing import events
+from ingest.landing.gaps import cover
+from ingest.landing.rejected import Wanted
+from ingest.landing.trouble import Trouble, diagnose
 from ingest.plant import Plant
 from ingest.readings import LIVE, NO_TIME, NUMBER, TEXT, Readings, empty_rows, to_us
-from ingest.rejected import Wanted
-from ingest.trouble import Trouble, diagnose
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -132,17 +132,17 @@ def _land(
     connection: psycopg.Connection, usable: Sequence[_Usable], origin: str, moment: datetime, outcome: Retried
 ) -> None:
     readings = _readings(usable, origin, moment)
-    prepared = landing.prepare(readings)
+    prepared = events.prepare(readings)
     try:
         with connection.transaction():
-            landing.ensure_partitions(connection, landing.days_of(prepared.readings.rows))
+            events.ensure_partitions(connection, events.days_of(prepared.readings.rows))
             available_at = np.full(len(prepared), to_us(moment), np.int64)
-            new = landing.insert_missing(connection, prepared, origin, available_at)
+            new = events.insert_missing(connection, prepared, origin, available_at)
             for place in range(len(prepared)):
                 # Each alone: between two readings that were kept aside others may be missing still.
                 alone = prepared.part(slice(place, place + 1))
                 cover(connection, alone, alone.readings.rows["tag_id"].tolist(), origin)
-            landing.upsert_latest(connection, prepared)
+            events.upsert_latest(connection, prepared)
             connection.execute(
                 "UPDATE raw.rejected_events SET landed_at = %s WHERE rejected_id = ANY(%s)",
                 (moment, [reading.rejected_id for reading in usable]),

@@ -13,13 +13,13 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from ingest import alerts
-from ingest.alarm import Cause, Change, Instant, rules_of
-from ingest.alerts import Watched
-from ingest.landing import Prepared
+from ingest.alerting import alerts
+from ingest.alerting.alarm import Cause, Change, Instant, rules_of
+from ingest.alerting.alerts import Watched
+from ingest.alerting.trend import Trend
+from ingest.landing.events import Prepared
 from ingest.limits import Direction, Limits
 from ingest.readings import NO_TIME, NUMBER
-from ingest.trend import Trend
 
 # So much later than usual when it comes, a value that another has followed already is history, and no cause for alarm.
 LATE_US: Final = 60_000_000

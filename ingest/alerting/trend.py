@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from ingest.alarm import Instant
+from ingest.alerting.alarm import Instant
 
 # A value and when the next one took its place; the newest still stands.
 _Stood = tuple[float, Instant | None]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from ingest.errors import FileError, IngestError
-from ingest.tables import TableFile
+from ingest.files.tables import TableFile
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

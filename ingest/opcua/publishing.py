@@ -13,14 +13,14 @@ import numpy as np
 import structlog
 from asyncua import ua
 
-from ingest import decoding
-from ingest.client import describe
-from ingest.decoding import Publication
-from ingest.gaps import OVERFLOW, Gap
-from ingest.items import Items
-from ingest.notes import Note
+from ingest.landing.gaps import OVERFLOW, Gap
+from ingest.landing.notes import Note
+from ingest.opcua import decoding
+from ingest.opcua.client import describe
+from ingest.opcua.decoding import Publication
+from ingest.opcua.items import Items
+from ingest.opcua.subscription import Keepsake, Subscription
 from ingest.readings import Readings, to_datetime, to_us
-from ingest.subscription import Keepsake, Subscription
 
 _MOST_REPUBLISHED: Final = 1000
 _NUMBERS: Final = 2**32

@@ -14,12 +14,12 @@ import yaml
 from asyncua import ua
 from pydantic import ValidationError
 
-from ingest.browse import browse
-from ingest.client import connection, describe
 from ingest.errors import IngestError
-from ingest.guesses import EquipmentGuess, TagGuess, guess
+from ingest.opcua.browse import browse
+from ingest.opcua.client import connection, describe
+from ingest.opcua.guesses import EquipmentGuess, TagGuess, guess
+from ingest.opcua.security import Pki
 from ingest.plant import Server, first_problem, load_plant
-from ingest.security import Pki
 
 
 async def explore(pki: Path, options: dict[str, Any], name: str | None, root: str, path: Path | None) -> list[str]:

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ingest.browse import Node, Variable
-from ingest.plant import MEASUREMENTS
-from ingest.vocabulary import (
+from ingest.opcua.browse import Node, Variable
+from ingest.opcua.vocabulary import (
     COUNTER,
     DATA_TYPES,
     GROUPS,
@@ -22,6 +21,7 @@ from ingest.vocabulary import (
     UNITS,
     WORDS,
 )
+from ingest.plant import MEASUREMENTS
 
 MOST_ELEMENTS: Final = 32
 

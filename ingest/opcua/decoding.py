@@ -12,7 +12,7 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_from_binary
 
-from ingest.notifications import (
+from ingest.opcua.notifications import (
     BAD_WAITING_FOR_INITIAL_DATA,
     HEARTBEAT,
     LARGEST_TAG,
@@ -22,8 +22,7 @@ from ingest.notifications import (
     mark_non_finite,
     microseconds,
 )
-from ingest.readings import NO_TIME, Readings, concatenate, empty_rows, to_datetime, to_us
-from ingest.variants import (
+from ingest.opcua.variants import (
     SEPARATOR,
     Converted,
     MalformedError,
@@ -34,6 +33,7 @@ from ingest.variants import (
     extension_object_end,
     sized,
 )
+from ingest.readings import NO_TIME, Readings, concatenate, empty_rows, to_datetime, to_us
 
 __all__ = [
     "HEARTBEAT",
@@ -80,7 +80,7 @@ class Publication:
 
 
 def decode(body: Any, received: datetime, connected: datetime, elements: Elements | None = None) -> Publication:
-    """Decode the body of a PublishResponse. `elements`: see `ingest.notifications`.
+    """Decode the body of a PublishResponse. `elements`: see `ingest.opcua.notifications`.
 
     Raises MalformedError for what is none, and the UaStatusCodeError of a fault.
     """

@@ -18,8 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, Rows, empty_rows, to_datetime
-from ingest.variants import (
+from ingest.opcua.variants import (
     STRING,
     WIDTHS,
     Converted,
@@ -31,6 +30,7 @@ from ingest.variants import (
     sized,
     variant_end,
 )
+from ingest.readings import HISTORY, NO_TIME, NUMBER, TEXT, Readings, Rows, empty_rows, to_datetime
 
 HEARTBEAT: Final = 0xFFFF_FFFF
 """client handle of the server's own clock"""

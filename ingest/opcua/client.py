@@ -18,8 +18,8 @@ from asyncua.crypto import security_policies, uacrypto
 from cryptography import x509
 
 from ingest.errors import ConnectError
+from ingest.opcua.security import Pki, load_certificate, load_key
 from ingest.plant import Server
-from ingest.security import Pki, load_certificate, load_key
 
 REQUEST_TIMEOUT_S: Final = 8.0
 _TOKENS: Final = {

@@ -1,0 +1,1 @@
+"""Exports through the same door: historians by maps, MES, SAP and CMMS by table."""

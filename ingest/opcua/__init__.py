@@ -1,0 +1,1 @@
+"""One OPC UA server: connecting, what is monitored, what is published, what it keeps of the past, what it holds."""
