@@ -16,7 +16,6 @@ from pathlib import Path
 import psutil
 import psycopg
 import pytest
-import yaml
 
 from warehouse.roles import Role, connect
 from warehouse.server import free_port
@@ -29,6 +28,7 @@ ELSEWHERE = {
 }
 DEMO = "make demo"
 INJECT = ".venv/bin/python -m simulator inject HAUL-001 bearing_wear --minutes 5"
+BROWSE = ".venv/bin/python -m ingest browse opc.tcp://192.168.0.10:4840 --plant my.yml"
 CHECK = ".venv/bin/python -m ingest check --plant my.yml"
 BACKFILL = ".venv/bin/python -m ingest backfill export.csv --map maps/my_historian.yml"
 ENV = ".venv/bin/python -m warehouse env"
@@ -52,7 +52,7 @@ def readme_commands() -> list[str]:
 
 
 def test_every_command_of_the_readme_is_run_by_a_test() -> None:
-    assert sorted(readme_commands()) == sorted({DEMO, INJECT, CHECK, BACKFILL, ENV, DBT} | set(ELSEWHERE))
+    assert sorted(readme_commands()) == sorted({DEMO, INJECT, BROWSE, CHECK, BACKFILL, ENV, DBT} | set(ELSEWHERE))
     for file, words in ELSEWHERE.values():
         assert words in (HOME / file).read_text(encoding="utf-8"), f"{file} no longer runs it"
 
@@ -80,6 +80,7 @@ class Newcomer:
         command = command.replace(". var/env", f". {self.var}/env").replace("my.yml", str(self.folder / "my.yml"))
         command = command.replace("export.csv", str(self.folder / "export.csv"))
         command = command.replace("maps/my_historian.yml", str(self.folder / "my_historian.yml"))
+        command = command.replace("192.168.0.10:4840", f"127.0.0.1:{self.settings.opcua_port}")
         command = command.replace(".venv/bin/python", sys.executable)
         command = command.replace("../.venv/bin/dbt", str(Path(sys.executable).with_name("dbt")))
         done = subprocess.run(
@@ -146,9 +147,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
 def test_the_demo_runs_stops_and_resumes(newcomer: Newcomer) -> None:
     with newcomer.running(DEMO) as wait_for:
         wait_for("SELECT 1 FROM ml.scores WHERE role = 'champion'", 300)
-        plant = yaml.safe_load((HOME / "plant.yml").read_text(encoding="utf-8"))
-        plant["servers"]["demo"]["url"] = f"opc.tcp://127.0.0.1:{newcomer.settings.opcua_port}"
-        (newcomer.folder / "my.yml").write_text(yaml.safe_dump(plant, allow_unicode=True))
+        newcomer.run(BROWSE)
         assert "HAUL-001" in newcomer.run(CHECK)
         newcomer.run(INJECT)
         (newcomer.folder / "my_historian.yml").write_text(MAP)
