@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -20,14 +21,34 @@ from warehouse.settings import Settings
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
+@contextmanager
+def _open_folder() -> Iterator[Path]:
+    # Not under pytest's own folder: as root, Postgres runs as a system user that has to get in, and the next pytest
+    # to start would lock it out again.
+    with tempfile.TemporaryDirectory(prefix="millwright-tests-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder for a test that runs a server of its own in it."""
+    with _open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def shared_folder() -> Iterator[Path]:
+    """The same, for all tests of a file."""
+    with _open_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Settings]:
     """A running server; its default database is the migrated template, which no test writes to."""
-    # Not under pytest's own folder: as root, Postgres runs as a system user that has to get in, and the next pytest
-    # to start would lock it out again.
-    with tempfile.TemporaryDirectory(prefix="millwright-tests-") as folder:
-        var = Path(folder)
-        var.chmod(0o755)
+    with _open_folder() as var:
         yield from _running(var)
 
 

@@ -136,11 +136,8 @@ class Newcomer:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
-    folder = tmp_path_factory.mktemp("newcomer")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
-    return Newcomer(folder)
+def newcomer(shared_folder: Path) -> Newcomer:
+    return Newcomer(shared_folder)
 
 
 @pytest.mark.timeout(600)

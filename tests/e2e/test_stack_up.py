@@ -25,14 +25,12 @@ PATIENCE_S = 120
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
+def settings(open_folder: Path) -> Settings:
     port = free_port()
-    plant = tmp_path / "my.yml"
+    plant = open_folder / "my.yml"
     plant.write_text(yaml.safe_dump(smoke_plant(port), allow_unicode=True), encoding="utf-8")
     return Settings(
-        var=tmp_path / "var", plant=plant, postgres_port=free_port(), airflow_port=free_port(),
+        var=open_folder / "var", plant=plant, postgres_port=free_port(), airflow_port=free_port(),
         mlflow_port=free_port(), opcua_port=port, metrics_port=free_port(),
     )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -58,16 +57,13 @@ class Postgres:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    # Not under pytest's own folder: as root, Postgres runs as a system user that has to get in.
-    with tempfile.TemporaryDirectory(prefix="millwright-faults-") as folder:
-        Path(folder).chmod(0o755)
-        made = Postgres(Settings(var=Path(folder), postgres_port=free_port()))
-        try:
-            migrate(made.settings)
-            yield made
-        finally:
-            made.stop()
+def postgres(open_folder: Path) -> Iterator[Postgres]:
+    made = Postgres(Settings(var=open_folder, postgres_port=free_port()))
+    try:
+        migrate(made.settings)
+        yield made
+    finally:
+        made.stop()
 
 
 def test_killed_and_restarted_postgres(postgres: Postgres, matrix: Matrix) -> None:

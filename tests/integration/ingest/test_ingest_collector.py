@@ -296,11 +296,8 @@ async def test_what_was_spooled_before_a_crash_lands_once(
     assert landed(admin) == [float(n) for n in range(1, 511)]
 
 
-async def test_nothing_is_lost_while_postgres_is_away(field: Field, tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    settings = Settings(var=tmp_path, postgres_port=free_port())
+async def test_nothing_is_lost_while_postgres_is_away(field: Field, open_folder: Path) -> None:
+    settings = Settings(var=open_folder, postgres_port=free_port())
     with postgres.running(settings):
         await asyncio.to_thread(migrate, settings)
     running = postgres.running(settings)

@@ -233,11 +233,8 @@ def test_a_worker_that_was_killed_leaves_its_tags_uncertain(admin: psycopg.Conne
     assert row == (True,)
 
 
-async def test_a_worker_that_starts_while_postgres_is_away_collects(fields: list[Field], tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    settings = Settings(var=tmp_path, postgres_port=free_port())
+async def test_a_worker_that_starts_while_postgres_is_away_collects(fields: list[Field], open_folder: Path) -> None:
+    settings = Settings(var=open_folder, postgres_port=free_port())
     plant = two_servers(fields[0].port, fields[1].port)
     with postgres.running(settings):
         await asyncio.to_thread(migrate, settings)

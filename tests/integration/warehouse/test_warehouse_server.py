@@ -23,17 +23,9 @@ from warehouse.server import free_port
 from warehouse.settings import HOME, Settings
 
 
-@pytest.fixture(scope="module")
-def var(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("own_server")
-    for place in (folder, *folder.parents[:2]):
-        place.chmod(0o755)  # as root, Postgres runs as a system user that has to get in
-    return folder
-
-
 @pytest.fixture
-def settings(var: Path) -> Settings:
-    return Settings(var=var, postgres_port=free_port())
+def settings(shared_folder: Path) -> Settings:
+    return Settings(var=shared_folder, postgres_port=free_port())
 
 
 def command(settings: Settings, *arguments: str) -> tuple[list[str], dict[str, str]]:
