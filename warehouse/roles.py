@@ -126,7 +126,7 @@ def create_roles(connection: psycopg.Connection, settings: Settings) -> None:
         )
         # Since Postgres 16 a CREATEROLE user administers its roles without being a member; schemas need membership.
         connection.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(sql.Identifier(name)))
-    # HMIs send unqualified names: DESIGN's three queries run as they stand.
+    # HMIs send unqualified names: the three queries of the contract run as they stand.
     connection.execute("ALTER ROLE millwright_operator SET search_path = serving")
     # An acknowledgement that nobody commits would hold its alert's row, and with it the landing of every value.
     connection.execute("ALTER ROLE millwright_operator SET idle_in_transaction_session_timeout = '3s'")

@@ -42,7 +42,7 @@ PR_SET_PDEATHSIG = 1
 RECOVERY_TIMEOUT = 600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-# fsync and synchronous_commit stay at their safe defaults (DESIGN, rule 12). The rest suits 2 cores and an
+# fsync and synchronous_commit stay at their safe defaults. The rest suits 2 cores and an
 # insert-heavy load: fewer forced checkpoints.
 CONFIGURATION = """
 shared_buffers = '384MB'
