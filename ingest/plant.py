@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any, Literal, get_args
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from ingest.errors import IngestError, PlantFileError
 from ingest.limits import Limits, default_limits
-from ingest.section import Number, Section
+from ingest.section import Number, Section, TimeZone
 
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 DataType = Literal["double", "integer", "boolean", "string", "datetime"]
@@ -148,7 +148,7 @@ class Plant(Section):
 
     plant_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     name: str
-    timezone: str
+    timezone: TimeZone
     servers: dict[str, Server] = Field(min_length=1)
     equipment: dict[str, Equipment] = Field(min_length=1)
     limits: dict[str, Limits] = Field({}, description="defaults by measurement")
@@ -159,13 +159,6 @@ class Plant(Section):
         # Spool and certificates of a server are kept in files of its name.
         if wrong := [name for name in value if not re.fullmatch(r"[\w-][\w.-]*", name)]:
             raise ValueError(f"a server's name must be letters, digits, '-', '_' and '.'. Got: {wrong[0]!r}")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"must be a name of the time-zone database such as Europe/Oslo. Got: {value!r}")
         return value
 
     @model_validator(mode="after")

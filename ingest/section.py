@@ -1,11 +1,12 @@
-"""What every section of `plant.yml` has in common."""
+"""What the sections of `plant.yml` and of maps have in common."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
 def _number(value: Any) -> float:
@@ -15,7 +16,14 @@ def _number(value: Any) -> float:
     return float(value)
 
 
+def _known_timezone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError(f"must be a name of the time-zone database such as Europe/Oslo. Got: {value!r}")
+    return value
+
+
 Number = Annotated[float, BeforeValidator(_number)]
+TimeZone = Annotated[str, AfterValidator(_known_timezone)]
 
 
 class Section(BaseModel):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
-from zoneinfo import available_timezones
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -21,7 +20,7 @@ from ingest.plant import (
     first_problem,
     read_yaml,
 )
-from ingest.section import Section
+from ingest.section import Section, TimeZone
 
 
 class Timestamp(Section):
@@ -29,14 +28,7 @@ class Timestamp(Section):
 
     column: str
     format: str = Field("iso", description="iso, unix_s, unix_ms, or a strptime format such as '%d.%m.%Y %H:%M:%S'")
-    timezone: str = Field("UTC", description="zone of timestamps that don't carry one")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError(f"must be a name of the time-zone database such as Europe/Oslo. Got: {value!r}")
-        return value
+    timezone: TimeZone = Field("UTC", description="zone of timestamps that don't carry one")
 
     @field_validator("format")
     @classmethod
@@ -99,7 +91,7 @@ class MappedPlant(Section):
 
     plant_id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")
     name: str
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
 
 
 class Mapping(Section):

@@ -43,6 +43,7 @@ def test_a_long_map_describes_no_plant() -> None:
         ("ignored:", "ignore:", "unknown key; allowed here: layout"),
         ("column: t,", "column: t, zone: x,", "timestamp.zone: unknown key; allowed here: column, format, timezone"),
         ("timezone: UTC", "timezone: Mars", "time-zone database"),
+        ("name: A rig}", "name: A rig, timezone: Mars}", "belongs_to.timezone: must be a name"),
         ('"%Y-%m-%d %H:%M:%S"', "european", "must be iso, unix_s, unix_ms or a strptime format"),
         ("measurement: vibration", "measurement: smell", "must be one of temperature"),
         ('measurement: vibration, position: "1"', "measurement: temperature", "given twice"),
