@@ -11,7 +11,9 @@ renamed as (
         failed_at,
         repaired_at,
         work_order_id,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

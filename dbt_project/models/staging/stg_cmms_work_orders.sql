@@ -13,7 +13,9 @@ renamed as (
         opened_at,
         started_at,
         completed_at,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

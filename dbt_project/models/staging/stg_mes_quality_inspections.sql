@@ -12,7 +12,9 @@ renamed as (
         defects,
         defect_type,
         passed as is_passed,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

@@ -12,7 +12,9 @@ renamed as (
         planned_rate,
         starts_at,
         ends_at,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

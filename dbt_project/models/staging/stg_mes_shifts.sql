@@ -5,11 +5,14 @@ with source as (
 renamed as (
     select
         shift_id,
+        plant_id,
         shift,
         crew,
         starts_at,
         ends_at,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

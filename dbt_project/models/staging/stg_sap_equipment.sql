@@ -12,7 +12,9 @@ renamed as (
         criticality,
         downtime_cost_per_h,
         currency,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 

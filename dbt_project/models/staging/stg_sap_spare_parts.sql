@@ -12,7 +12,9 @@ renamed as (
         stock,
         lead_time_days,
         unit_cost,
-        available_at
+        available_at,
+        loaded_at,
+        loaded_xid
     from source
 )
 
