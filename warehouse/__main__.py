@@ -7,8 +7,10 @@ import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +20,9 @@ from warehouse.errors import WarehouseError
 from warehouse.migrate import migrate, wait_migrated
 from warehouse.roles import Role
 from warehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
@@ -143,6 +148,41 @@ def maintain_command(moment: Moment = None) -> None:
         typer.echo(f"  {name}: {reason}")
     for table, rows in done.deleted.items():
         typer.echo(f"{table}: {rows} rows past retention deleted")
+
+
+def _progress(verb: str) -> tuple[Progress, Callable[[str, int, int], None]]:
+    """A bar on standard error, and what moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task(verb, total=None)
+    return bar, lambda what, done, total: bar.update(task, description=f"{verb} {what}", completed=done, total=total)
+
+
+@app.command("dump")
+def dump_command(folder: Annotated[Path, typer.Argument(help="a folder that doesn't exist yet")]) -> None:
+    """Write the warehouse, its watermarks and the model registry into a folder, while everything may go on running."""
+    from warehouse.backup import dump
+
+    settings = Settings()
+    bar, report = _progress("dumping")
+    with server.available(settings), bar:
+        made = dump(settings, folder, report)
+    typer.echo(f"{folder}: {made.size / 1e6:,.1f} MB, up to migration {made.migration}")
+
+
+@app.command("restore")
+def restore_command(folder: Annotated[Path, typer.Argument(help="what `dump` wrote")]) -> None:
+    """Bring a dump back into a warehouse that holds nothing yet; programs that use it have to be stopped."""
+    from warehouse.backup import restore
+
+    settings = Settings()
+    bar, report = _progress("restoring")
+    with server.available(settings), bar:
+        made = restore(settings, folder, report)
+    typer.echo(f"{settings.pgdatabase}: restored as of {made.made_at}")
 
 
 @app.command("check")

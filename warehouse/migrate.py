@@ -57,7 +57,7 @@ def migrate(settings: Settings) -> list[str]:
     with connect(settings, Role.ADMIN, autocommit=True) as guard:
         # Not yoyo's own lock, a row that a killed process leaves behind.
         guard.execute("SELECT pg_advisory_lock(hashtext('millwright migrations'))")
-        if ahead := sorted(_applied(guard) - set(_known())):
+        if ahead := sorted(_applied(guard) - set(known())):
             raise WarehouseError(
                 f"database {settings.pgdatabase} has {', '.join(ahead)}, which this version doesn't know: "
                 "run the version that made it, or a newer one"
@@ -83,10 +83,11 @@ def missing(settings: Settings) -> list[str]:
     """
     with connect(settings, Role.ADMIN) as connection:
         applied = _applied(connection)
-    return [name for name in _known() if name not in applied]
+    return [name for name in known() if name not in applied]
 
 
-def _known() -> list[str]:
+def known() -> list[str]:
+    """The names of this version's migrations, in order."""
     return sorted(path.stem for path in MIGRATIONS.glob("*.sql"))
 
 

@@ -101,14 +101,14 @@ def _as_server_user() -> Callable[[], None]:
     return prepare
 
 
-def _environment() -> dict[str, str]:
-    # The server's own PG* variables would win over what is passed here.
+def client_environment() -> dict[str, str]:
+    """This process' environment without the PG* variables, which would win over what a program is told."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PG")} | {"LC_ALL": "C"}
 
 
 def _run(*command: str, cwd: Path) -> None:
     result = subprocess.run(
-        command, cwd=cwd, env=_environment(), preexec_fn=_as_server_user(), capture_output=True, text=True
+        command, cwd=cwd, env=client_environment(), preexec_fn=_as_server_user(), capture_output=True, text=True
     )
     if result.returncode:
         raise WarehouseError(f"{Path(command[0]).name} failed: {(result.stderr or result.stdout).strip()}")
@@ -193,7 +193,7 @@ def start(settings: Settings) -> subprocess.Popen[bytes]:
         server = subprocess.Popen(
             [binary("postgres"), "-D", str(data), "-p", str(settings.port), "-h", settings.bind, "-k", "",
              "-c", f"hba_file={rules}"],
-            cwd=data.parent, env=_environment(), preexec_fn=_as_server_user(), stdout=log, stderr=log,
+            cwd=data.parent, env=client_environment(), preexec_fn=_as_server_user(), stdout=log, stderr=log,
         )  # fmt: skip
     try:
         # Recovery after a crash takes as long as it takes.
@@ -257,6 +257,18 @@ def running(settings: Settings) -> Iterator[None]:
         yield
     finally:
         stop(server)
+
+
+@contextmanager
+def available(settings: Settings) -> Iterator[None]:
+    """The same, but a server that runs already, such as that of a running stack, is used and left alone."""
+    try:
+        psycopg.connect(conninfo(settings, Role.ADMIN, "postgres")).close()
+    except psycopg.OperationalError:
+        with running(settings):
+            yield
+    else:
+        yield
 
 
 def serve(settings: Settings) -> int:
