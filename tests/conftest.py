@@ -59,9 +59,8 @@ def _running(var: Path) -> Iterator[Settings]:
         yield settings
 
 
-@pytest.fixture
-def warehouse(cluster: Settings) -> Iterator[Settings]:
-    """Settings of a warehouse of the test's own: migrated, empty, dropped afterwards."""
+@contextmanager
+def _cloned(cluster: Settings) -> Iterator[Settings]:
     name = f"test_{uuid.uuid4().hex[:12]}"
     with connect(cluster, Role.ADMIN, "postgres", autocommit=True) as admin:
         admin.execute(
@@ -71,6 +70,20 @@ def warehouse(cluster: Settings) -> Iterator[Settings]:
         create_databases(settings)  # grants on a database are not cloned with it
         yield settings
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse(cluster: Settings) -> Iterator[Settings]:
+    """Settings of a warehouse of the test's own: migrated, empty, dropped afterwards."""
+    with _cloned(cluster) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def shared_warehouse(cluster: Settings) -> Iterator[Settings]:
+    """The same, for all tests of a file."""
+    with _cloned(cluster) as settings:
+        yield settings
 
 
 @pytest.fixture

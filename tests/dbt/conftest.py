@@ -2,47 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.dbt.site import Site
+from warehouse.roles import Role, connect
 from warehouse.settings import Settings
-from warehouse.transform import PROJECT, TransformResult, build
+from warehouse.transform import TransformResult
 
 
 @pytest.fixture(scope="session")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the first run leaves dbt's parse for the next one."""
-    return tmp_path_factory.mktemp("dbt")
+    return tmp_path_factory.mktemp("dbt") / "partial_parse.msgpack"
 
 
-@pytest.fixture
-def transform(warehouse: Settings, parsed: Path) -> Callable[..., TransformResult]:
-    """`transform(moment, select=None, full_refresh=False)`: a dbt run that has to succeed."""
-    assert PROJECT.is_dir()
-    kept = parsed / "partial_parse.msgpack"
-    target = warehouse.var / "dbt" / "target"
-    target.mkdir(parents=True, exist_ok=True)
-    if kept.exists():
-        shutil.copy(kept, target / kept.name)
-
-    def run(moment: datetime, select: str | None = None, full_refresh: bool = False) -> TransformResult:
-        result = build(warehouse, moment, select, full_refresh)
-        if (target / kept.name).exists():
-            shutil.copy(target / kept.name, kept)
-        assert result.succeeded, result.failures
-        return result
-
-    return run
-
-
-@pytest.fixture
-def plant(admin: psycopg.Connection) -> psycopg.Connection:
-    """Two machines: A with temperature, two vibrations, power as load and a run state; B with temperature."""
+def _furnish(admin: psycopg.Connection) -> None:
     admin.execute("INSERT INTO raw.plants VALUES ('P', 'Plant', 'Europe/Oslo')")
     admin.execute(
         "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type, load_measurement, rated_load) VALUES"
@@ -58,4 +37,30 @@ def plant(admin: psycopg.Connection) -> psycopg.Connection:
         " ('s', 'n6', 'B', 'temperature', '', 'measurement', 'double', '{}')"
     )
     admin.execute("SELECT raw.ensure_partitions('2026-02-27Z', '2026-03-04Z')")
+
+
+@pytest.fixture(scope="module")
+def site(shared_warehouse: Settings, parsed: Path) -> Iterator[Site]:
+    """One warehouse for the tests of a file: A with temperature, two vibrations, power as load and a run state; B
+    with temperature. Each test takes hours of its own."""
+    with connect(shared_warehouse, Role.ADMIN, autocommit=True) as admin:
+        _furnish(admin)
+        yield Site(shared_warehouse, admin, parsed)
+
+
+@pytest.fixture
+def transform(warehouse: Settings, admin: psycopg.Connection, parsed: Path) -> Callable[..., TransformResult]:
+    """`transform(moment, select=None, full_refresh=False)`: a run over the test's own warehouse, tests included."""
+    own = Site(warehouse, admin, parsed)
+
+    def run(moment: datetime, select: str | None = None, full_refresh: bool = False) -> TransformResult:
+        return own.transform(moment, select, full_refresh=full_refresh, tests=True)
+
+    return run
+
+
+@pytest.fixture
+def plant(admin: psycopg.Connection) -> psycopg.Connection:
+    """The same two machines in the test's own warehouse."""
+    _furnish(admin)
     return admin

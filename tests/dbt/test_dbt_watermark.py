@@ -1,0 +1,70 @@
+"""What a run reads: what its snapshot sees and the last one's did not, until every model is done."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from tests.dbt.site import INSERT, MINUTE, OTHER_TEMPERATURE, START, TEMPERATURE, Site, day, land
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+MOVED = "SELECT snapshot::text, moved_at FROM ops.watermarks WHERE pipeline = 'transform'"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first_build(site: Site) -> None:
+    """Twenty minutes, all of them read."""
+    land(site.admin, day(START, 20, seed=4))
+    site.transform(START + 20 * MINUTE, "+tag:minute")
+
+
+def counts(site: Site, minute: datetime) -> list[tuple[int, int]]:
+    found = site.admin.execute(
+        "SELECT tag_id, reading_count FROM intermediate.int_sensor_minutes WHERE minute = %s ORDER BY 1", (minute,)
+    )
+    return found.fetchall()
+
+
+def test_a_minute_without_news_writes_nothing(site: Site) -> None:
+    written = "SELECT equipment_id, window_end, built_xid::text FROM marts.gold_ml_features ORDER BY 1, 2"
+    before = site.admin.execute(written).fetchall()  # type: ignore[call-overload]
+    assert {row[0] for row in before} == {"A", "B"}
+    site.transform(START + 21 * MINUTE)
+    assert site.admin.execute(written).fetchall() == before  # type: ignore[call-overload]
+
+
+def test_a_slow_transaction_is_read_and_an_open_one_stalls_nothing(site: Site, cluster: Settings) -> None:
+    at = START + timedelta(hours=1)
+    with connect(site.settings, Role.ADMIN) as slow, connect(cluster, Role.ADMIN) as elsewhere:
+        elsewhere.execute("SELECT pg_current_xact_id()")
+        slow.execute(INSERT, (TEMPERATURE, at, 70.0, None, 0, 2, at))  # type: ignore[arg-type]
+        land(site.admin, [(OTHER_TEMPERATURE, at, 40.0, None, 0, 3)])
+        site.transform(at + MINUTE)
+        assert counts(site, at) == [(OTHER_TEMPERATURE, 1)]
+        later = at + timedelta(seconds=1)
+        slow.execute(INSERT, (TEMPERATURE, later, 80.0, None, 0, 4, at))  # type: ignore[arg-type]
+        slow.commit()
+        site.transform(at + 2 * MINUTE)
+        elsewhere.rollback()
+    assert counts(site, at) == [(TEMPERATURE, 2), (OTHER_TEMPERATURE, 1)]
+
+
+def test_a_run_after_a_failed_one_repeats_its_range(site: Site) -> None:
+    at = START + timedelta(hours=2)
+    before = site.admin.execute(MOVED).fetchone()
+    land(site.admin, [(OTHER_TEMPERATURE, at, 40.0, None, 0, 2)])
+    site.admin.execute(
+        "ALTER TABLE marts.gold_ml_features ADD CONSTRAINT never CHECK (window_end < '2026-01-01') NOT VALID"
+    )
+    failed = site.attempt(at + MINUTE, "tag:minute")
+    assert not failed.succeeded
+    assert [line.split(":")[0] for line in failed.failures] == ["gold_ml_features"]
+    assert counts(site, at) == [(OTHER_TEMPERATURE, 1)], "the models before it are done"
+    assert site.admin.execute(MOVED).fetchone() == before
+    site.admin.execute("ALTER TABLE marts.gold_ml_features DROP CONSTRAINT never")
+    site.transform(at + 2 * MINUTE)
+    assert site.admin.execute(MOVED).fetchone() != before
+    gold = "SELECT equipment_id FROM marts.gold_ml_features WHERE window_end > %s"
+    assert site.admin.execute(gold, (at,)).fetchall() == [("B",)]
