@@ -10,7 +10,7 @@ import yaml
 from warehouse.settings import HOME
 
 PROJECT = HOME / "dbt_project"
-TARGET = PROJECT / "models" / "marts" / "gold_ml_features.yml"
+TARGET = PROJECT / "models" / "marts" / "features" / "gold_ml_features.yml"
 HEAD = "# Written by `python -m warehouse describe-features` from the vars of dbt_project.yml; do not edit.\n"
 
 Column = tuple[str, str, str]

@@ -90,8 +90,8 @@ targets as materialized (
     ) as seen_from
 ),
 {%- else -%}
--- A first build that someone waits for: all of the last days, and of the time before them the day that led up to each
--- event.
+-- A first build that someone waits for: of the last days every minute or, before the dense ones, the last of each
+-- stride; and of the time before them the day that led up to each event.
 targets as materialized (
     select
         equipment_minutes.equipment_id,
@@ -112,8 +112,16 @@ targets as materialized (
             equipment_minutes.equipment_id = led_up.equipment_id
             and date_trunc('hour', equipment_minutes.minute) = led_up.hour
     where
-        equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
-        or led_up.hour is not null
+        led_up.hour is not null
+        or (
+            equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+            and (
+                equipment_minutes.minute
+                >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_dense_days") }} days'
+                or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
+                = {{ var('gold_stride') - 1 }}
+            )
+        )
 ),
 {%- endif %}
 
