@@ -1,4 +1,4 @@
-"""What MES, SAP and CMMS exported of the same past. The maintainers code what they found; nobody saw it begin."""
+"""What MES, SAP and CMMS exported of the same past: what was planned, and the master data."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from ingest.files.contracts import CONTRACTS
+from simulator import production, upkeep
 from simulator.exports import moment, write_csv
-from simulator.faults import component, severities
 from simulator.machines import stream
 from simulator.noise import DAY_S
-from simulator.past import Episode
 from simulator.schedule import MAINTENANCE, Slot, Stop
-from simulator.timeline import Timeline
+from simulator.timeline import Stretch, Timeline
 
-_HOUR = 3600.0
 _CREWS = ("A", "B", "C", "D")
 _MAKERS = {
     "haul_truck": ("Tyr", "HT-240"),
@@ -44,124 +41,36 @@ _PARTS = {
     "belt": ("Drive belt", 14, 1320.0),
     "sensor": ("Vibration and temperature sensor", 5, 310.0),
 }
-_REMEDY = {
-    "bearing_wear": "replaced bearing, aligned shaft",
-    "cooling_loss": "flushed cooler, replaced coolant filter",
-    "blockage": "cleared blockage, checked liner",
-    "belt_slip": "tensioned belt, replaced lagging",
-    "sensor_stuck": "replaced sensor",
-    "sensor_drift": "recalibrated sensor",
-}
-_DEFECTS = {
-    "crusher": ("oversize", "contamination"),
-    "screen": ("oversize", "undersize"),
-    "mill": ("coarse_grind", "overgrind"),
-    "reactor": ("low_recovery", "off_spec_ph"),
-}
+_COUNTRIES = {"Europe/Oslo": "Norway"}
 
 
-def write(timeline: Timeline, seed: int, out: Path) -> None:
-    """Write the seven files of `raw.mes_*`, `raw.sap_*` and `raw.cmms_*` under `out`."""
-    write_csv(
-        out / "mes_shifts.csv", ("shift_id", "shift", "crew", "starts_at", "ends_at", "available_at"), _shifts(timeline)
-    )
-    write_csv(
-        out / "mes_schedules.csv",
-        (
-            "schedule_id",
-            "equipment_id",
-            "order_id",
-            "product",
-            "planned_state",
-            "planned_rate",
-            "starts_at",
-            "ends_at",
-            "available_at",
-        ),
-        _schedules(timeline),
-    )
-    write_csv(
-        out / "mes_quality_inspections.csv",
-        (
-            "inspection_id",
-            "equipment_id",
-            "order_id",
-            "inspected_at",
-            "sample_size",
-            "defects",
-            "defect_type",
-            "passed",
-            "available_at",
-        ),
-        _inspections(timeline, seed),
-    )
-    write_csv(
-        out / "sap_equipment.csv",
-        (
-            "equipment_id",
-            "plant_id",
-            "manufacturer",
-            "model",
-            "commissioned_on",
-            "criticality",
-            "downtime_cost_per_h",
-            "currency",
-            "available_at",
-        ),
-        _assets(timeline, seed),
-    )
-    write_csv(
-        out / "sap_spare_parts.csv",
-        (
-            "part_id",
-            "plant_id",
-            "description",
-            "component",
-            "model",
-            "stock",
-            "lead_time_days",
-            "unit_cost",
-            "available_at",
-        ),
-        _parts(timeline, seed),
-    )
-    orders, failures = _maintenance(timeline)
-    write_csv(
-        out / "cmms_work_orders.csv",
-        (
-            "work_order_id",
-            "equipment_id",
-            "kind",
-            "component",
-            "problem_code",
-            "action_taken",
-            "opened_at",
-            "started_at",
-            "completed_at",
-            "available_at",
-        ),
-        orders,
-    )
-    write_csv(
-        out / "cmms_failures.csv",
-        (
-            "failure_id",
-            "equipment_id",
-            "component",
-            "failure_mode",
-            "failed_at",
-            "repaired_at",
-            "work_order_id",
-            "available_at",
-        ),
-        failures,
-    )
+def write(timeline: Timeline, means: Stretch, seed: int, out: Path) -> None:
+    """Write a file for each table of `raw.mes_*`, `raw.sap_*` and `raw.cmms_*` under `out`."""
+    orders, failures = upkeep.work_orders(timeline)
+    exports = {
+        "mes_production_orders": production.orders(timeline),
+        "mes_production_counts": production.counts(timeline, means),
+        "mes_downtime": production.downtime(timeline),
+        "mes_shifts": _shifts(timeline),
+        "mes_schedules": _schedules(timeline),
+        "mes_quality_inspections": production.inspections(timeline, seed),
+        "sap_plants": _plants(timeline),
+        "sap_equipment": _assets(timeline, seed),
+        "sap_spare_parts": _parts(timeline, seed),
+        "cmms_work_orders": orders,
+        "cmms_maintenance": upkeep.maintenance(timeline, seed),
+        "cmms_failures": failures,
+        "cmms_errors": upkeep.errors(timeline, seed),
+    }
+    for table, rows in exports.items():
+        write_csv(out / f"{table}.csv", CONTRACTS[table].names, rows)
 
 
 def _shifts(timeline: Timeline) -> Iterator[dict[str, Any]]:
     for number, slot in enumerate(slot for slot in timeline.past.slots if slot.machine == 0):
         yield {
             "shift_id": f"SH-{int(slot.starts)}",
+            "plant_id": timeline.plant.plant_id,
             "shift": slot.shift,
             "crew": _CREWS[number // 2 % len(_CREWS)],
             "starts_at": moment(slot.starts),
@@ -205,36 +114,16 @@ def _planned(slot: Slot, stops: list[Stop]) -> Iterator[tuple[str, float, float]
         yield "production", at, slot.ends
 
 
-def _inspections(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
-    """Twice a shift where something is made; a faulty machine makes more that fails."""
-    machines, past = timeline.machines, timeline.past
-    for slot in past.slots:
-        kind = machines.types[slot.machine]
-        if kind not in _DEFECTS:
-            continue
-        equipment_id = machines.ids[slot.machine]
-        own = stream(seed, "inspection", equipment_id, int(slot.starts))
-        for hours in (2, 6):
-            at = slot.starts + hours * _HOUR + float(own.integers(0, 30)) * 60
-            if (
-                not timeline.first <= at < timeline.until - _HOUR / 2
-                or timeline.said(np.array([at]))[0, slot.machine] != "RUNNING"
-            ):
-                continue
-            grown = severities(past.faults, np.array([at]), machines.count)
-            worst = max(float(column[0, slot.machine]) for column in grown.values())
-            defects = int(own.binomial(50, 0.02 + 0.14 * worst))
-            yield {
-                "inspection_id": f"QI-{equipment_id}-{int(at)}",
-                "equipment_id": equipment_id,
-                "order_id": slot.order_id,
-                "inspected_at": moment(at),
-                "sample_size": 50,
-                "defects": defects,
-                "defect_type": _DEFECTS[kind][int(own.integers(2))] if defects else None,
-                "passed": "true" if defects <= 4 else "false",
-                "available_at": moment(at + _HOUR / 2),
-            }
+def _plants(timeline: Timeline) -> Iterator[dict[str, Any]]:
+    plant = timeline.plant
+    yield {
+        "plant_id": plant.plant_id,
+        "name": plant.name,
+        "country": _COUNTRIES.get(plant.timezone, "Unknown"),
+        "city": plant.timezone.rpartition("/")[2].replace("_", " "),
+        "currency": "EUR",
+        "available_at": moment(timeline.first - 30 * DAY_S),
+    }
 
 
 def _assets(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
@@ -272,55 +161,3 @@ def _parts(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
                 "unit_cost": f"{cost:.2f}",
                 "available_at": moment(timeline.first - 30 * DAY_S),
             }
-
-
-def _maintenance(timeline: Timeline) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Work orders and failures; each row is known once it is closed, for that is when its codes are entered."""
-    ids = timeline.machines.ids
-    orders = [
-        {
-            "work_order_id": f"WO-{ids[stop.machine]}-{int(stop.starts)}",
-            "equipment_id": ids[stop.machine],
-            "kind": "preventive",
-            "action_taken": "inspected and lubricated",
-            "opened_at": moment(stop.starts - 7 * DAY_S),
-            "started_at": moment(stop.starts),
-            "completed_at": moment(stop.ends),
-            "available_at": moment(stop.ends),
-        }
-        for stop in timeline.past.planned
-        if stop.state == MAINTENANCE and stop.ends <= timeline.until
-    ]
-    failures = []
-    for episode in timeline.past.episodes:
-        orders.append(_corrective(ids[episode.fault.machine], episode))
-        if not episode.caught:
-            failures.append(
-                {
-                    "failure_id": f"F-{ids[episode.fault.machine]}-{int(episode.noticed)}",
-                    "equipment_id": ids[episode.fault.machine],
-                    "component": component(episode.fault.mode),
-                    "failure_mode": episode.fault.mode,
-                    "failed_at": moment(episode.noticed),
-                    "repaired_at": moment(episode.repaired),
-                    "work_order_id": orders[-1]["work_order_id"],
-                    "available_at": moment(episode.repaired),
-                }
-            )
-    return sorted(orders, key=lambda row: str(row["opened_at"])), failures
-
-
-def _corrective(equipment_id: str, episode: Episode) -> dict[str, Any]:
-    mode = episode.fault.mode
-    return {
-        "work_order_id": f"WO-{equipment_id}-{int(episode.noticed)}",
-        "equipment_id": equipment_id,
-        "kind": "corrective",
-        "component": component(mode),
-        "problem_code": mode,
-        "action_taken": _REMEDY[mode],
-        "opened_at": moment(episode.noticed),
-        "started_at": moment(episode.repair_starts),
-        "completed_at": moment(episode.repaired),
-        "available_at": moment(episode.repaired),
-    }

@@ -91,7 +91,7 @@ def write_history(
         np.concatenate([stretch.values for stretch in minutes]),
         MINUTE,
     )
-    enterprise.write(timeline, seed, out)
+    enterprise.write(timeline, means, seed, out)
     recommendations = judgments.write(timeline, means, seed, out)
     _write_truth(timeline, out)
     return Written(rows, len(timeline.past.faults), recommendations)

@@ -79,7 +79,7 @@ class Schedule:
                             Slot(
                                 machine,
                                 name,
-                                f"PO-{block}-{line.upper()[:4]}",
+                                f"PO-{block}-{self._ids[machine]}",
                                 PRODUCTS[product],
                                 share * _FACTORS[product],
                                 starts,

@@ -14,15 +14,12 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from ingest.errors import FileError, IngestError
+from ingest.files.contracts import SYSTEMS, tables_of
 from ingest.files.tables import TableFile
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
-TABLES: Final = {
-    "mes": ("mes_shifts", "mes_schedules", "mes_quality_inspections"),
-    "sap": ("sap_equipment", "sap_spare_parts"),
-    "cmms": ("cmms_work_orders", "cmms_failures"),
-}
+TABLES: Final = {system: tables_of(system) for system in SYSTEMS}
 _BOOLEANS: Final = {
     "true": True,
     "t": True,
@@ -77,7 +74,8 @@ def _columns(connection: psycopg.Connection, table: str) -> list[_Column]:
         "SELECT a.attname, format_type(a.atttypid, NULL), a.attnotnull AND NOT a.atthasdef,"
         " coalesce(a.attnum = ANY(i.indkey), false) FROM pg_attribute AS a"
         " LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary"
-        " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> 'loaded_at'"
+        " WHERE a.attrelid = %s::regclass AND a.attnum > 0 AND NOT a.attisdropped"
+        " AND a.attname NOT IN ('loaded_at', 'loaded_xid')"
         " ORDER BY a.attnum",
         (f"raw.{table}",),
     ).fetchall()
@@ -124,7 +122,7 @@ def _upsert(
         counted = connection.execute(
             sql.SQL(
                 "WITH merged AS (INSERT INTO {target} AS t ({fields}) SELECT {fields} FROM {stage}"
-                " ON CONFLICT ({keys}) DO UPDATE SET {assignments}, loaded_at = clock_timestamp()"
+                " ON CONFLICT ({keys}) DO UPDATE SET {assignments}"
                 " WHERE ({current}) IS DISTINCT FROM ({proposed}) RETURNING (xmax = 0) AS inserted)"
                 " SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM merged"
             ).format(

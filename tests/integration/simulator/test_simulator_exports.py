@@ -7,14 +7,11 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from ingest.files.contracts import CONTRACTS
 from ingest.plant import load_plant
 from simulator.history import write_history
 
 PLANT = Path(__file__).parents[3] / "plant.yml"
-TABLES = (
-    "mes_shifts", "mes_schedules", "mes_quality_inspections", "sap_equipment", "sap_spare_parts", "cmms_work_orders",
-    "cmms_failures",
-)  # fmt: skip
 
 
 def copy(connection: psycopg.Connection, path: Path, schema: str, table: str) -> int:
@@ -32,7 +29,7 @@ def copy(connection: psycopg.Connection, path: Path, schema: str, table: str) ->
 
 def test_every_export_copies_into_its_table(admin: psycopg.Connection, tmp_path: Path) -> None:
     write_history(load_plant(PLANT), 7, 25, datetime(2026, 1, 31, tzinfo=UTC), tmp_path)
-    for table in TABLES:
+    for table in CONTRACTS:
         assert copy(admin, tmp_path / f"{table}.csv", "raw", table) > 0, table
     recommendations = copy(admin, tmp_path / "past_recommendations.csv", "serving", "recommendations_serving")
     answers = copy(admin, tmp_path / "operator_answers.csv", "serving", "operator_answers")
@@ -41,3 +38,31 @@ def test_every_export_copies_into_its_table(admin: psycopg.Connection, tmp_path:
         "SELECT count(*) FROM raw.cmms_work_orders WHERE available_at > '2026-01-31' OR completed_at > available_at"
     ).fetchone()
     assert known == (0,)
+    # What came out is what the belts carried: hours in which the machine ran throughout agree with its order's rate.
+    share = admin.execute(
+        "SELECT avg(c.produced_quantity / o.planned_rate) FROM raw.mes_production_counts AS c"
+        " JOIN raw.mes_production_orders AS o USING (order_id) WHERE NOT EXISTS (SELECT FROM raw.mes_downtime AS d"
+        " WHERE d.equipment_id = c.equipment_id AND d.ends_at > c.from_ts"
+        " AND d.starts_at < c.to_ts + interval '1 hour')"
+    ).fetchone()
+    assert share is not None
+    assert 0.9 < share[0] < 1.1
+    stood = admin.execute(
+        "SELECT max(c.produced_quantity / o.planned_rate) FROM raw.mes_production_counts AS c"
+        " JOIN raw.mes_production_orders AS o USING (order_id) JOIN raw.mes_downtime AS d"
+        " ON d.equipment_id = c.equipment_id AND d.ends_at >= c.to_ts"
+        " AND d.starts_at <= c.from_ts - interval '30 minutes'"
+    ).fetchone()
+    assert stood is not None
+    assert stood[0] < 0.02
+    unknown = admin.execute(
+        "SELECT count(*) FROM raw.cmms_maintenance AS m LEFT JOIN raw.cmms_work_orders AS w USING (work_order_id)"
+        " WHERE w.work_order_id IS NULL"
+    ).fetchone()
+    assert unknown == (0,)
+    ahead = admin.execute(
+        "SELECT count(DISTINCT f.failure_id) FROM raw.cmms_failures AS f JOIN raw.cmms_errors AS e"
+        " ON e.equipment_id = f.equipment_id AND e.occurred_at BETWEEN f.failed_at - interval '4 days' AND f.failed_at"
+    ).fetchone()
+    assert ahead is not None
+    assert ahead[0] > 0

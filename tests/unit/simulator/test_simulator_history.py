@@ -101,7 +101,7 @@ def test_the_same_arguments_give_the_same_files(plant: Plant, tmp_path: Path) ->
         write_history(plant, 5, 2, UNTIL, tmp_path / name)
     first, second = ({p.name: sha256(p.read_bytes()).hexdigest() for p in (tmp_path / n).iterdir()} for n in "ab")
     assert first == second
-    assert len(first) == 11
+    assert len(first) == 17
     write_history(plant, 6, 2, UNTIL, tmp_path / "c")
     assert sha256((tmp_path / "c" / "readings.parquet").read_bytes()).hexdigest() != first["readings.parquet"]
 
