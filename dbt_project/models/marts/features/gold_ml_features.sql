@@ -1,5 +1,6 @@
 {{ config(
     tags=['minute'], unique_key=['equipment_id', 'window_end'],
+    incremental_strategy='replace', partition_by='window_end',
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set update = is_update() %}

@@ -1,5 +1,6 @@
 {{ config(
     tags=['minute'], unique_key=['tag_id', 'window_end'],
+    incremental_strategy='replace', partition_by='window_end', partition_days=var('silver_days'),
     indexes=[{'columns': ['tag_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 
