@@ -1,12 +1,7 @@
-{#- What this run's new readings touch: {count, from_ts, to_ts, condition}. The condition holds for landings that the
-    run's snapshot sees and the last one did not; comparing with the last one's xmin lets an index find them. -#}
+{#- What this run's new readings touch: {count, from_ts, to_ts, condition}, of the landings that `condition` holds for;
+    from and to are whole minutes. -#}
 {% macro touched_readings(landings) -%}
-    {%- set range = run_range() -%}
-    {%- set condition -%}
-        landed_xid >= '{{ range.since_xmin }}'::xid8
-        and not pg_visible_in_snapshot(landed_xid, '{{ range.since }}'::pg_snapshot)
-        and pg_visible_in_snapshot(landed_xid, '{{ range.until }}'::pg_snapshot)
-    {%- endset -%}
+    {%- set condition = new_in_this_run('landed_xid') -%}
     {%- set found = run_query(
         "select count(*), coalesce(date_trunc('minute', min(source_ts)), 'epoch')::text,"
         ~ " coalesce(date_trunc('minute', max(source_ts)) + interval '1 minute', 'epoch')::text"

@@ -9,7 +9,8 @@ renamed as (
         from_ts as starts_at,
         to_ts as ends_at,
         cause,
-        repaired as is_repaired
+        repaired as is_repaired,
+        changed_xid
     from source
 )
 
