@@ -1,7 +1,8 @@
 """
 ### Train a candidate, and let the gate judge it
 
-`check_training_set` runs the data-quality checkpoint: a blocking failure ends the run before anything is trained.
+`check_landings` and `check_training_set` run the data-quality checkpoints: a blocking failure of either ends the run
+before anything is trained, and says why. Scoring goes on with the champion that is there.
 `train` fits the models on what was known at this run's moment and logs them to MLflow. `challenge` compares the
 candidate with the champion on the same held-out time; every figure of the gate is a row in `ml.promotions`. What passes
 becomes the `challenger`, which scores in the shadow until `promote_challenger` judges it.
@@ -28,6 +29,14 @@ from stack.zone import plant_zone
 )
 def retrain_weekly():
     @task
+    def check_landings():
+        """Data-quality checkpoint `raw_landings` on the last day; blocks what follows."""
+        from stack.tasks import moment, require, settings
+        from warehouse.quality import check
+
+        require(check(settings(), "raw_landings", moment()), "checkpoint raw_landings")
+
+    @task
     def check_training_set():
         """Data-quality checkpoint `training_set`; blocks what follows."""
         from stack.tasks import moment, require, settings
@@ -52,7 +61,7 @@ def retrain_weekly():
         challenge(settings(), training_id, moment())
 
     trained = train()
-    check_training_set() >> trained
+    [check_landings(), check_training_set()] >> trained
     challenge(trained)
 
 

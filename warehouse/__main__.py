@@ -187,18 +187,25 @@ def restore_command(folder: Annotated[Path, typer.Argument(help="what `dump` wro
 
 @app.command("check")
 def check_command(
-    checkpoint: Annotated[str, typer.Argument(help="raw_landings or training_set")], moment: Moment = None
+    checkpoint: Annotated[str, typer.Argument(help="raw_landings or training_set")],
+    moment: Moment = None,
+    hours: Annotated[int, typer.Option(min=1, max=24, help="how far back raw_landings looks")] = 24,
+    docs: Annotated[bool, typer.Option("--docs", help="say where the page of all results is")] = False,
 ) -> None:
     """Run a data-quality checkpoint; exit code 1 if something that blocks failed."""
+    from warehouse.data_docs import data_docs
     from warehouse.quality import check
 
     logging.basicConfig(level=logging.WARNING)
-    result = check(Settings(), checkpoint, _moment(moment))
+    settings = Settings()
+    result = check(settings, checkpoint, _moment(moment), hours)
     for line in result.failures:
         typer.echo(f"failed   {line}")
     for line in result.warnings:
         typer.echo(f"warning  {line}")
     typer.echo(f"{checkpoint}: {'passed' if result.succeeded else 'failed'}")
+    if docs:
+        typer.echo(data_docs(settings).resolve().as_uri())
     raise typer.Exit(0 if result.succeeded else 1)
 
 

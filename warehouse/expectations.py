@@ -1,4 +1,7 @@
-"""What is expected of the warehouse: the batches that are looked at, and the checks on each."""
+"""What is expected of the warehouse: the batches that are looked at, and the checks on each.
+
+In a query `:moment` stands for the moment that the check works for, `:span` for how far back it looks at readings.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
-WINDOWS = (5, 15, 60)
+WINDOWS = (5, 15, 30, 60)
 MIN_TRAINING_ROWS = 1000
 
 # What a sensor in working order can say, by unit. Far wider than any limit of plant.yml: this is about readings that
@@ -40,7 +43,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Batch:
-    """A query (`:moment` is put in), the columns that name one of its rows, and the checks.
+    """A query, the columns that name one of its rows, and the checks.
 
     A condensed one has few rows, from many: it is run once, and the checks are on its outcome.
     """
@@ -67,32 +70,59 @@ def _between(column: str, subject: str, wanted: str, low: Any, high: Any, blocki
 
 _RANGES = ", ".join(f"('{unit}', {low}::float8, {high}::float8)" for unit, (low, high) in PLAUSIBLE.items())
 
-# One row per measurement and unit over the 24 hours up to the moment, and what claims to come from after its landing.
+# One row per measurement and unit of the tags in service: the readings up to the moment, what claims to come from
+# after its landing, how many there were a week ago, and how much of the time no gap covers. An index probe a tag: what
+# it costs depends on the span, not on how much history there is.
 LANDINGS = f"""
 SELECT
     t.measurement,
     t.unit,
-    count(*) AS readings,
-    count(*) FILTER (WHERE e.origin = 'live' AND e.source_ts > e.landed_at + interval '1 minute') AS from_the_future,
-    coalesce(
-        count(*) FILTER (WHERE e.status >> 30 = 0 AND (e.value IS NOT NULL OR e.value_text IS NOT NULL))::float8
-        / nullif(count(*) FILTER (WHERE e.status >> 30 = 0), 0), 1) AS complete_share,
-    count(*) FILTER (WHERE e.status >> 30 = 0)::float8 / count(*) AS good_share,
-    coalesce(
-        count(*) FILTER (
-            WHERE e.status >> 30 = 0 AND t.role = 'measurement' AND e.value NOT BETWEEN p.low AND p.high
-        )::float8 / nullif(count(*) FILTER (WHERE e.status >> 30 = 0 AND e.value IS NOT NULL), 0), 0)
+    sum(e.readings)::bigint AS readings,
+    sum(e.readings)::float8 / nullif(sum(e.readings_a_week_ago), 0)::float8 AS volume_ratio,
+    sum(e.from_the_future)::bigint AS from_the_future,
+    coalesce(sum(e.complete)::float8 / nullif(sum(e.good), 0)::float8, 1) AS complete_share,
+    coalesce(sum(e.good)::float8 / nullif(sum(e.readings), 0)::float8, 1) AS good_share,
+    coalesce(sum(e.implausible) FILTER (WHERE t.role = 'measurement')::float8 / nullif(sum(e.numbers), 0)::float8, 0)
         AS implausible_share,
+    1 - avg(gaps.seconds) / extract(EPOCH FROM :span)::float8 AS covered_share,
     -- States and set points are sent when they change.
     CASE WHEN bool_or(t.role = 'measurement')
-        THEN extract(EPOCH FROM :moment - max(e.source_ts) FILTER (WHERE e.source_ts <= :moment))::float8 / 60
+        THEN extract(EPOCH FROM :moment - max(coalesce(e.newest, l.source_ts)))::float8 / 60
     END AS age_minutes
-FROM raw.sensor_events AS e
-INNER JOIN raw.tags AS t ON e.tag_id = t.tag_id
+FROM raw.tags AS t
+LEFT JOIN raw.tag_latest AS l ON t.tag_id = l.tag_id AND l.source_ts <= :moment
 LEFT JOIN (VALUES {_RANGES}) AS p (unit, low, high) ON t.unit = p.unit
-WHERE e.source_ts > :moment - interval '24 hours'
-    AND (e.source_ts <= :moment OR e.origin = 'live' AND e.source_ts > e.landed_at + interval '1 minute')
+CROSS JOIN LATERAL (
+    SELECT
+        count(*) AS readings,
+        count(*) FILTER (WHERE source_ts > landed_at + interval '1 minute' AND origin = 'live') AS from_the_future,
+        count(*) FILTER (WHERE status >> 30 = 0) AS good,
+        count(*) FILTER (WHERE status >> 30 = 0 AND value IS NOT NULL) AS numbers,
+        count(*) FILTER (WHERE status >> 30 = 0 AND (value IS NOT NULL OR value_text IS NOT NULL)) AS complete,
+        count(*) FILTER (WHERE status >> 30 = 0 AND value NOT BETWEEN p.low AND p.high) AS implausible,
+        max(source_ts) FILTER (WHERE source_ts <= :moment) AS newest,
+        (
+            SELECT count(*) FROM raw.sensor_events AS before
+            WHERE before.tag_id = t.tag_id
+                AND before.source_ts > :moment - interval '7 days' - :span
+                AND before.source_ts <= :moment - interval '7 days'
+        ) AS readings_a_week_ago
+    FROM raw.sensor_events
+    WHERE tag_id = t.tag_id AND source_ts > :moment - :span
+        AND (source_ts <= :moment OR origin = 'live' AND source_ts > landed_at + interval '1 minute')
+) AS e
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(extract(EPOCH FROM upper(part) - lower(part))), 0)::float8 AS seconds
+    FROM unnest((
+        SELECT range_agg(tstzrange(greatest(from_ts, :moment - :span), least(to_ts, :moment)))
+        FROM raw.sensor_gaps
+        WHERE tag_id = t.tag_id AND NOT repaired AND from_ts < :moment
+            AND coalesce(to_ts, :moment) > greatest(from_ts, :moment - :span)
+    )) AS part
+) AS gaps
+WHERE t.valid_to IS NULL OR t.valid_to > :moment
 GROUP BY t.measurement, t.unit
+HAVING sum(e.readings) + sum(e.readings_a_week_ago) > 0 OR max(l.source_ts) IS NOT NULL
 """
 
 # The seven days up to the newest window that the moment may see; the training window itself is ninety, too much to
@@ -105,16 +135,67 @@ WHERE window_end <= :moment
 _DEVIATIONS = tuple(f"{measurement}_deviation_{window}m" for measurement in MEASUREMENTS for window in WINDOWS)
 FEATURES = f"SELECT equipment_id, window_end, {', '.join(_DEVIATIONS)} {_SLICE}"
 COUNT = f"SELECT 1 AS present FROM marts.gold_ml_features WHERE window_end <= :moment LIMIT {MIN_TRAINING_ROWS}"
-# One row per measurement: of the running minutes that have it, how many lack its deviation (a regime without baseline)?
-GAPS = f"""
+
+# One row per measurement and unit, over the minutes in which the machine ran, from the first that had it: how many lack
+# it for an hour, lack its deviation (a regime without baseline), or have a mean that its unit doesn't allow?
+MEASURED = f"""
+WITH spread AS (
+    SELECT t.measurement, t.unit, r.window_end, m.mean, m.deviation,
+        min(r.window_end) FILTER (WHERE m.mean IS NOT NULL) OVER (PARTITION BY t.equipment_id, t.measurement) AS since
+    FROM (SELECT * {_SLICE} AND is_running) AS r
+    CROSS JOIN LATERAL (VALUES {", ".join(f"('{m}', r.{m}_mean_60m, r.{m}_deviation_60m)" for m in MEASUREMENTS)})
+        AS m (measurement, mean, deviation)
+    INNER JOIN (
+        SELECT DISTINCT equipment_id, measurement, unit FROM raw.tags
+        WHERE role = 'measurement' AND (valid_to IS NULL OR valid_to > :moment)
+    ) AS t ON r.equipment_id = t.equipment_id AND m.measurement = t.measurement
+)
 SELECT
-    m.measurement,
-    coalesce(count(*) FILTER (WHERE m.deviation IS NULL)::float8 / nullif(count(*), 0), 0) AS null_share
-FROM (SELECT * {_SLICE} AND is_running) AS recent
-CROSS JOIN LATERAL (VALUES {", ".join(f"('{m}', {m}_mean_60m, {m}_deviation_60m)" for m in MEASUREMENTS)})
-    AS m (measurement, mean, deviation)
-WHERE m.mean IS NOT NULL
-GROUP BY m.measurement
+    spread.measurement,
+    spread.unit,
+    count(*) FILTER (WHERE mean IS NOT NULL)::float8 / count(*) AS complete_share,
+    coalesce(count(*) FILTER (WHERE mean IS NOT NULL AND deviation IS NULL)::float8
+        / nullif(count(*) FILTER (WHERE mean IS NOT NULL), 0), 0) AS null_share,
+    count(*) FILTER (WHERE mean NOT BETWEEN p.low AND p.high)::float8 / count(*) AS implausible_share
+FROM spread
+LEFT JOIN (VALUES {_RANGES}) AS p (unit, low, high) ON spread.unit = p.unit
+WHERE spread.window_end >= spread.since
+GROUP BY spread.measurement, spread.unit
+"""
+
+# One row. Rows are counted every five minutes only: older history may be kept on that grid, newer and the lead-up to
+# failures is denser. A window is positive in the twelve hours before a failure, or where an answer called it right.
+BALANCE = """
+WITH grid AS (
+    SELECT equipment_id, window_end FROM marts.gold_ml_features
+    WHERE window_end <= :moment AND extract(EPOCH FROM window_end)::bigint % 300 = 0
+),
+positive AS (
+    SELECT equipment_id, failed_at - interval '12 hours' AS since, failed_at AS until
+    FROM raw.cmms_failures WHERE failed_at <= :moment AND available_at <= :moment
+    UNION ALL
+    SELECT equipment_id, from_ts, to_ts FROM ml.labels WHERE label = 'true_positive' AND judged_at <= :moment
+),
+positive_rows AS (
+    SELECT DISTINCT grid.equipment_id, grid.window_end FROM positive INNER JOIN grid
+        ON positive.equipment_id = grid.equipment_id
+            AND grid.window_end > positive.since AND grid.window_end <= positive.until
+),
+newest AS (SELECT max(window_end) AS window_end FROM marts.gold_ml_features WHERE window_end <= :moment)
+SELECT
+    coalesce((SELECT count(*) FROM positive_rows)::float8 / nullif((SELECT count(*) FROM grid), 0), 0)
+        AS positive_share,
+    extract(EPOCH FROM :moment - newest.window_end)::float8 / 3600 AS age_hours,
+    (SELECT count(*) FROM grid WHERE window_end > :moment - interval '7 days')::float8 / nullif((
+        SELECT count(*) FROM grid
+        WHERE window_end > :moment - interval '14 days' AND window_end <= :moment - interval '7 days'
+    ), 0) AS volume_ratio,
+    (
+        SELECT count(*) FROM marts.gold_ml_features
+        WHERE window_end > :moment - interval '7 days' AND window_end <= :moment
+            AND available_at < window_end - interval '2 minutes'
+    ) AS from_the_future
+FROM newest
 """
 
 CHECKPOINTS: Mapping[str, Checkpoint] = {
@@ -127,15 +208,19 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                 ["measurement", "unit"],
                 (
                     Check(
-                        "ExpectTableRowCountToBeBetween", "volume",
-                        "readings of the last 24 hours, of at least one measurement", {"min_value": 1},
-                        blocking=False,
+                        "ExpectTableRowCountToBeBetween", "presence", "a measurement that has reported at all",
+                        {"min_value": 1}, blocking=False,
                     ),
                     _between("from_the_future", "timestamps", "no live reading is more than a minute ahead", 0, 0),
                     _between("complete_share", "completeness", "99 % of good readings have a value", 0.99, 1),
                     _between("implausible_share", "ranges", "99 % of values are possible in their unit", 0, 0.01),
                     _between("good_share", "quality", "90 % of readings have a good status", 0.9, 1, blocking=False),
+                    _between("covered_share", "gaps", "99 % of the time is without a gap", 0.99, 1, blocking=False),
                     _between("age_minutes", "freshness", "a reading in the last 15 minutes", None, 15, blocking=False),
+                    _between(
+                        "volume_ratio", "volume", "between half and twice the readings of a week ago", 0.5, 2,
+                        blocking=False,
+                    ),
                 ),
             )
         },
@@ -169,13 +254,37 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                 ),
                 condensed=False,
             ),
-            "deviation_gaps": Batch(
-                GAPS,
-                ["measurement"],
+            "measured": Batch(
+                MEASURED,
+                ["measurement", "unit"],
                 (
+                    _between(
+                        "complete_share", "completeness",
+                        "99 % of the running minutes have had the measurement within the hour", 0.99, 1,
+                    ),
+                    _between("implausible_share", "ranges", "99 % of the means are possible in their unit", 0, 0.01),
                     _between(
                         "null_share", "deviations", "there for 80 % of the running minutes that have the measurement",
                         0, 0.2, blocking=False,
+                    ),
+                ),
+            ),
+            "balance": Batch(
+                BALANCE,
+                ["positive_share", "age_hours", "volume_ratio", "from_the_future"],
+                (
+                    _between(
+                        "positive_share", "class balance", "at most half of the windows come before a failure", 0, 0.5
+                    ),
+                    _between(
+                        "positive_share", "precedents", "one window in a thousand comes before a failure", 0.001, None,
+                        blocking=False,
+                    ),
+                    _between("age_hours", "freshness", "the newest window ended within the day", None, 24),
+                    _between("from_the_future", "timestamps", "no window ended before its readings were taken", 0, 0),
+                    _between(
+                        "volume_ratio", "volume", "between half and twice the rows of the week before", 0.5, 2,
+                        blocking=False,
                     ),
                 ),
             ),

@@ -1,7 +1,8 @@
 """Data-quality checkpoints with Great Expectations: is what landed, and what a model would learn from, fit for use?
 
 SQL condenses the readings and cuts the features to a stated slice; the expectations are about that. Every result is a
-row of `ops.data_quality_results`; one that blocks fails the checkpoint, the others warn.
+row of `ops.data_quality_results`; one that blocks fails the checkpoint, the others warn. `warehouse.data_docs` makes a
+page of those rows.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from warehouse.data_docs import observed_text, write_data_docs
 from warehouse.errors import WarehouseError
 from warehouse.expectations import CHECKPOINTS, Check, Checkpoint
 from warehouse.roles import Role, connect, url
@@ -40,21 +42,22 @@ class Finding:
 
     @property
     def sentence(self) -> str:
-        return f"{self.check.subject}: {self.check.wanted}" + (
-            f". Got: {_text(self.observed)}" if self.observed else ""
-        )
+        seen = observed_text(self.observed)
+        return f"{self.check.subject}: {self.check.wanted}" + (f". Got: {seen}" if seen else "")
 
 
-def check(settings: Settings, checkpoint: str, moment: datetime) -> CheckpointResult:
-    """Run the checkpoint `raw_landings` or `training_set` for `moment` and store what it found.
+def check(settings: Settings, checkpoint: str, moment: datetime, hours: int = 24) -> CheckpointResult:
+    """Run the checkpoint `raw_landings` or `training_set` for `moment`, store what it found and write its page anew.
 
-    Nothing to look at is a failure that says so. Raises WarehouseError for an unknown checkpoint.
+    `hours` is how far back `raw_landings` looks. Nothing to look at is a failure that says so. Raises WarehouseError
+    for an unknown checkpoint.
     """
     if checkpoint not in CHECKPOINTS:
         raise WarehouseError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Got: {checkpoint!r}")
     definition = CHECKPOINTS[checkpoint]
-    findings = _empty(settings, definition, moment) or _validate(settings, definition, moment)
+    findings = _empty(settings, definition, moment) or _validate(settings, checkpoint, moment, hours)
     _store(settings, checkpoint, moment, findings)
+    write_data_docs(settings)
     failed = [finding for finding in findings if not finding.succeeded]
     failures = [finding.sentence for finding in failed if finding.check.blocking]
     warnings = [finding.sentence for finding in failed if not finding.check.blocking]
@@ -73,7 +76,7 @@ def _empty(settings: Settings, definition: Checkpoint, moment: datetime) -> list
     return [Finding(Check("expect_rows", definition.relation, wanted, {}), False, {})]
 
 
-def _validate(settings: Settings, definition: Checkpoint, moment: datetime) -> list[Finding]:
+def _validate(settings: Settings, checkpoint: str, moment: datetime, hours: int) -> list[Finding]:
     # Nothing may leave this machine; read when the package is imported.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -87,31 +90,39 @@ def _validate(settings: Settings, definition: Checkpoint, moment: datetime) -> l
     )
     findings: list[Finding] = []
     try:
-        for name, batch in definition.batches.items():
-            query = batch.query.strip().replace(":moment", f"'{moment.isoformat()}'::timestamptz")
+        for name, batch in CHECKPOINTS[checkpoint].batches.items():
+            query = _filled(batch.query, moment, hours)
             if batch.condensed:
                 query = _outcome(settings, query)
-            slice_ = source.add_query_asset(name=name, query=query).add_batch_definition("all").get_batch()
-            suite = gx.ExpectationSuite(name=name)
+            asset = source.add_query_asset(name=name, query=query)
+            suite = context.suites.add(gx.ExpectationSuite(name=name))
             for item in batch.checks:
                 suite.add_expectation(getattr(gx.expectations, item.expectation)(**item.arguments))
-            outcome = slice_.validate(
-                suite,
+            validation = gx.ValidationDefinition(name=name, data=asset.add_batch_definition("all"), suite=suite)
+            outcome = gx.Checkpoint(
+                name=name,
+                validation_definitions=[context.validation_definitions.add(validation)],
                 result_format={
                     "result_format": "COMPLETE",
                     "unexpected_index_column_names": batch.key,
                     "include_unexpected_rows": False,
                 },
-            )
+            ).run()
+            (results,) = outcome.run_results.values()
             findings += [
                 Finding(item, bool(result.success), _observed(result.to_json_dict()))
-                for item, result in zip(batch.checks, outcome.results, strict=True)
+                for item, result in zip(batch.checks, results.results, strict=True)
             ]
     finally:
         # It keeps one engine to look with and one to work with.
         source.get_execution_engine().close()
         source.get_engine().dispose()
     return findings
+
+
+def _filled(query: str, moment: datetime, hours: int) -> str:
+    filled = query.strip().replace(":moment", f"'{moment.isoformat()}'::timestamptz")
+    return filled.replace(":span", f"'{hours} hours'::interval")
 
 
 def _outcome(settings: Settings, query: str) -> str:
@@ -156,15 +167,6 @@ def _observed(result: dict[str, Any]) -> dict[str, Any]:
             for row in (details.get("unexpected_index_list") or [])[:5]
         ],
     }
-
-
-def _text(observed: dict[str, Any]) -> str:
-    if "value" in observed:
-        return str(observed["value"])
-    if "error" in observed:
-        return str(observed["error"])
-    examples = "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in observed["examples"])
-    return f"{observed['failing_rows']} of {observed['of']} rows ({examples})"
 
 
 def _store(settings: Settings, checkpoint: str, moment: datetime, findings: list[Finding]) -> None:

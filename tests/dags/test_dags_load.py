@@ -17,6 +17,7 @@ DAGS = {
     "score_minutely",
     "sync_feedback",
     "warehouse_daily",
+    "warehouse_hourly",
 }
 
 
@@ -51,6 +52,7 @@ def test_schedules_are_the_agreed_ones_in_the_plants_zone(bag: Any) -> None:
 
     assert bag.dags["score_minutely"].timetable.expression == "* * * * *"
     assert bag.dags["sync_feedback"].timetable.expression == "*/5 * * * *"
+    assert bag.dags["warehouse_hourly"].timetable.expression == "7 * * * *"
     weekly = bag.dags["retrain_weekly"].timetable
     assert weekly.expression == "0 2 * * 0"
     assert str(getattr(weekly.timezone, "name", weekly.timezone)) == plant_zone()

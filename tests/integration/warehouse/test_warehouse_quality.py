@@ -41,19 +41,34 @@ def landed(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection
 
 @pytest.fixture
 def gold(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection:
-    """`marts.gold_ml_features` as far as the checkpoint reads it: 25 hours of one machine."""
+    """`marts.gold_ml_features` as far as the checkpoint reads it: 25 hours of one machine that has a temperature."""
+    admin.execute("INSERT INTO raw.plants (plant_id, name, timezone) VALUES ('mine', 'Mine', 'UTC')")
+    admin.execute(
+        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES ('P1', 'mine', 'Pump', 'pump')"
+    )
+    admin.execute(
+        "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, unit, data_type) "
+        "VALUES ('s', 'T', 'P1', 'temperature', '°C', 'double')"
+    )
+    # An hour's warning of a failure in 25 hours: neither too few positive windows nor too many.
+    admin.execute(
+        "INSERT INTO raw.cmms_failures (failure_id, equipment_id, component, failure_mode, failed_at, available_at) "
+        "VALUES ('F', 'P1', 'bearing', 'bearing_wear', %(at)s, %(at)s)",
+        {"at": MOMENT - timedelta(hours=24)},
+    )
     columns = [f"{m}_mean_60m float8" for m in MEASUREMENTS]
     columns += [f"{m}_deviation_{w}m float8" for m in MEASUREMENTS for w in WINDOWS]
     with connect(warehouse, Role.TRANSFORM) as dbt:
         dbt.execute(
             "CREATE TABLE marts.gold_ml_features (equipment_id text, window_end timestamptz, is_running boolean, "
-            f"{', '.join(columns)})"
+            f"available_at timestamptz, {', '.join(columns)})"
         )
         dbt.execute(
-            "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, temperature_mean_60m, "
-            "temperature_deviation_60m) SELECT 'P1', %s - m * interval '1 min', true, 20, 0.1 "
+            "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at, "
+            "temperature_mean_60m, temperature_deviation_60m) "
+            "SELECT 'P1', %(moment)s - m * interval '1 min', true, %(moment)s - m * interval '1 min', 20, 0.1 "
             "FROM generate_series(0, 1499) m",
-            (MOMENT,),
+            {"moment": MOMENT},
         )
     return admin
 
@@ -69,7 +84,7 @@ def test_healthy_readings_pass_and_every_result_is_kept(warehouse: Settings, lan
     assert result.succeeded and result.failures == [] and result.warnings == []
     rows = landed.execute("SELECT subject FROM ops.data_quality_results WHERE moment = %s AND succeeded", (MOMENT,))
     assert {subject for (subject,) in rows} == {
-        "volume", "timestamps", "completeness", "ranges", "quality", "freshness",
+        "presence", "timestamps", "completeness", "ranges", "quality", "gaps", "freshness", "volume",
     }  # fmt: skip
 
 
@@ -104,6 +119,32 @@ def test_stale_readings_warn_only(warehouse: Settings, landed: psycopg.Connectio
     assert [warning.partition(":")[0] for warning in result.warnings] == ["freshness"]
 
 
+def test_a_measurement_that_fell_silent_is_compared_with_last_week(
+    warehouse: Settings, landed: psycopg.Connection
+) -> None:
+    landed.execute("SELECT raw.ensure_partitions(%s, %s)", (MOMENT - timedelta(days=8), MOMENT - timedelta(days=7)))
+    landed.execute(
+        "INSERT INTO raw.sensor_events (tag_id, source_ts, value, status, digest, origin, available_at, landed_at) "
+        "SELECT tag_id, source_ts - interval '7 days', value, status, digest, origin, available_at, landed_at "
+        "FROM raw.sensor_events"
+    )
+    landed.execute("DELETE FROM raw.sensor_events WHERE tag_id = 2 AND source_ts > '2026-06-15'")
+    result = check(warehouse, "raw_landings", MOMENT, hours=1)
+    assert result.succeeded
+    (warning,) = result.warnings
+    assert warning.startswith("volume: ") and "vibration" in warning and "temperature" not in warning
+
+
+def test_a_gap_that_was_not_filled_warns(warehouse: Settings, landed: psycopg.Connection) -> None:
+    landed.execute(
+        "INSERT INTO raw.sensor_gaps (tag_id, from_ts, to_ts, cause, repaired) VALUES "
+        "(1, '2026-06-15 10:20Z', NULL, 'x', false), (1, '2026-06-15 10:25Z', '2026-06-15 10:26Z', 'x', false), "
+        "(2, '2026-06-15 08:00Z', '2026-06-15 10:30Z', 'x', true)"
+    )
+    (warning,) = check(warehouse, "raw_landings", MOMENT, hours=1).warnings
+    assert warning.startswith("gaps: ") and "temperature" in warning and "vibration" not in warning
+
+
 @pytest.mark.parametrize(
     ("checkpoint", "words"),
     [("raw_landings", "nothing has landed"), ("training_set", "gold_ml_features: exists (run: python -m warehouse")],
@@ -130,6 +171,11 @@ def test_a_sound_training_set_passes(warehouse: Settings, gold: psycopg.Connecti
         ("INSERT INTO marts.gold_ml_features SELECT * FROM marts.gold_ml_features LIMIT 1", "key: equipment_id and window_end"),  # noqa: E501
         ("UPDATE marts.gold_ml_features SET vibration_deviation_5m = 'NaN' WHERE window_end > '2026-06-15 10:29Z'", "vibration_deviation_5m: finite"),  # noqa: E501
         ("UPDATE marts.gold_ml_features SET power_deviation_60m = '-Infinity' WHERE window_end > '2026-06-15 10:29Z'", "power_deviation_60m: finite"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET temperature_mean_60m = NULL WHERE window_end > '2026-06-15 10:00Z'", "completeness: 99 % of the running minutes"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET temperature_mean_60m = 9999 WHERE window_end > '2026-06-15 10:00Z'", "ranges: 99 % of the means"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET window_end = window_end - interval '3 days', available_at = available_at - interval '3 days'", "freshness: the newest window"),  # noqa: E501
+        ("UPDATE marts.gold_ml_features SET available_at = window_end - interval '6 hours' WHERE window_end > '2026-06-15 10:29Z'", "timestamps: no window ended"),  # noqa: E501
+        ("INSERT INTO raw.cmms_failures (failure_id, equipment_id, component, failure_mode, failed_at, available_at) SELECT h::text, 'P1', 'bearing', 'bearing_wear', h, h FROM generate_series('2026-06-14 12:00Z'::timestamptz, '2026-06-15 10:00Z', '6 hours') h", "class balance: at most half"),  # noqa: E501
         ("UPDATE marts.gold_ml_features SET equipment_id = NULL WHERE window_end > '2026-06-15 10:29Z'", "equipment_id: never null"),  # noqa: E501
     ],
 )  # fmt: skip
@@ -145,6 +191,37 @@ def test_missing_deviations_warn(warehouse: Settings, gold: psycopg.Connection) 
     result = check(warehouse, "training_set", MOMENT)
     assert result.succeeded
     assert "deviations" in result.warnings[0] and "temperature" in result.warnings[0]
+
+
+def test_a_plant_without_a_known_failure_is_warned_that_nothing_can_be_learnt_of_one(
+    warehouse: Settings, gold: psycopg.Connection
+) -> None:
+    gold.execute("DELETE FROM raw.cmms_failures")
+    result = check(warehouse, "training_set", MOMENT)
+    assert result.succeeded
+    assert [warning.partition(":")[0] for warning in result.warnings] == ["precedents"]
+
+
+def test_a_sensor_that_joined_late_isnt_missed_before(warehouse: Settings, gold: psycopg.Connection) -> None:
+    gold.execute("UPDATE marts.gold_ml_features SET temperature_mean_60m = NULL WHERE window_end < '2026-06-15'")
+    assert check(warehouse, "training_set", MOMENT).succeeded
+
+
+def test_rows_are_compared_with_those_of_the_week_before_on_one_grid(
+    warehouse: Settings, gold: psycopg.Connection
+) -> None:
+    # The week before is kept every five minutes only: as many of those are no fewer.
+    insert = (
+        "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at) "
+        "SELECT 'P1', w, true, w FROM generate_series(%s - interval '8 days 1 hour', %s - interval '7 days', %s) w"
+    )
+    gold.execute(insert, (MOMENT, MOMENT, timedelta(minutes=5)))
+    assert check(warehouse, "training_set", MOMENT).warnings == []
+    gold.execute(
+        "DELETE FROM marts.gold_ml_features WHERE window_end BETWEEN '2026-06-14 12:00Z' AND '2026-06-15 10:00Z'"
+    )
+    gold.execute(insert, (MOMENT - timedelta(days=2), MOMENT - timedelta(days=2), timedelta(minutes=5)))
+    assert [w.partition(":")[0] for w in check(warehouse, "training_set", MOMENT).warnings] == ["volume"]
 
 
 def test_a_window_after_the_moment_is_not_looked_at(warehouse: Settings, gold: psycopg.Connection) -> None:
