@@ -12,26 +12,20 @@ from __future__ import annotations
 
 import importlib
 import json
-import operator
-import platform
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import Annotated, Final
 
-import psutil
 import typer
 from rich.console import Console
-from rich.table import Table
 
-Figures = dict[str, float]
+from bench.figures import AT_LEAST, AT_MOST, Expected, Figures, machine, table
+
 BENCHMARKS: Final = ("decode", "land", "wire", "latency", "memory")
-AT_LEAST, AT_MOST = "≥", "≤"
-_HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {AT_LEAST: operator.ge, AT_MOST: operator.le}
 # On two cores; what falls short is explained in docs/performance.md.
-EXPECTED: Final[dict[str, dict[str, tuple[str, float]]]] = {
+EXPECTED: Final[Expected] = {
     "decode": {"ratio": (AT_LEAST, 100), "mixed_ratio": (AT_LEAST, 5)},
     "land": {"rows_per_s": (AT_LEAST, 100_000), "ratio": (AT_LEAST, 0.15), "tutorial_ratio": (AT_LEAST, 10)},
     "wire": {"values_per_s": (AT_LEAST, 40_000), "lost": (AT_MOST, 0), "lag_p99_s": (AT_MOST, 1)},
@@ -57,34 +51,6 @@ def measure(names: tuple[str, ...], rounds: int, quick: bool) -> tuple[dict[str,
     return figures, failed
 
 
-def machine() -> str:
-    """What the figures were taken on, in a line."""
-    memory = psutil.virtual_memory().total / (1 << 30)
-    return (
-        f"{psutil.cpu_count()} cores ({_processor()}), {memory:.0f} GB, {platform.system()} {platform.release()},"
-        f" Python {platform.python_version()}, load {psutil.getloadavg()[0]:.1f} before the run"
-    )
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - a device of the kernel, not a file
-            return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def table(figures: dict[str, Figures]) -> Table:
-    """Every figure, beside what was expected of it."""
-    made = Table("benchmark", "figure", "value", "expected", box=None)
-    for name, taken in figures.items():
-        for key, value in taken.items():
-            sign, bound = EXPECTED.get(name, {}).get(key, ("", 0.0))
-            expected = f"{sign} {bound:,g}" + ("" if _HOLDS[sign](value, bound) else "  short") if sign else ""
-            made.add_row(name, key, f"{value:,.2f}", expected)
-    return made
-
-
 def main(
     as_json: Annotated[bool, typer.Option("--json", help="one object on stdout")] = False,
     only: Annotated[str, typer.Option(help=f"some of {', '.join(BENCHMARKS)}, with commas")] = ",".join(BENCHMARKS),
@@ -101,7 +67,7 @@ def main(
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
     else:
-        Console(width=100, file=sys.stdout).print(table(figures))
+        Console(width=100, file=sys.stdout).print(table(figures, EXPECTED))
     if failed:
         typer.echo(f"failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

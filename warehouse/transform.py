@@ -6,6 +6,7 @@ import json
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,11 +23,16 @@ _ENVIRONMENT = threading.Lock()
 
 @dataclass(frozen=True)
 class TransformResult:
-    """What a run came to: wall time in seconds, and one line per model or test that failed or errored."""
+    """What a run came to: wall time in seconds, one line per model or test that failed, and what Postgres took.
+
+    `sql_seconds` sums the statements of each model, as its connection saw them; those that belong to no model, such as
+    the pinning of the snapshot, are under ''. Two models run at a time, so that the sum may exceed the wall time.
+    """
 
     succeeded: bool
     seconds: float
     failures: list[str] = field(default_factory=list)
+    sql_seconds: dict[str, float] = field(default_factory=dict)
 
 
 @contextmanager
@@ -90,13 +96,19 @@ def invoke(settings: Settings, arguments: list[str]) -> TransformResult:
     """One dbt command in this process; the second one is faster, for dbt is imported by then."""
     from dbt.cli.main import dbtRunner
 
+    sql_seconds: defaultdict[str, float] = defaultdict(float)
+
+    def add_statement(event: Any) -> None:
+        if event.info.name == "SQLQueryStatus":
+            sql_seconds[event.data.node_info.node_name] += event.data.elapsed
+
     started = time.monotonic()
     with _environment(settings):
-        outcome = dbtRunner().invoke(arguments)
+        outcome = dbtRunner(callbacks=[add_statement]).invoke(arguments)
     seconds = time.monotonic() - started
     if outcome.exception is not None:
         raise WarehouseError(f"dbt {arguments[0]} did not run: {_line(str(outcome.exception))}")
-    return TransformResult(bool(outcome.success), seconds, _failures(outcome.result))
+    return TransformResult(bool(outcome.success), seconds, _failures(outcome.result), dict(sql_seconds))
 
 
 def _failures(result: Any) -> list[str]:
