@@ -1,9 +1,9 @@
 """
 ### Partitions ahead, retention behind
 
-Creates the day partitions of the days to come and drops readings past their retention, never a day that the roll-ups
-have not taken in. Airflow's own tables are pruned by the `pruner` of the Procfile, for a task may not touch them.
-A rerun finds nothing left to do.
+Creates the day partitions of the days to come and drops readings, features, recommendations and the like past their
+retention, never a day of readings that the roll-ups have not taken in. Airflow's own tables are pruned by the `pruner`
+of the Procfile, for a task may not touch them. A rerun finds nothing left to do.
 """
 
 from datetime import timedelta
@@ -28,7 +28,7 @@ def maintenance_daily():
     def partitions():
         """Days ahead and retention."""
         from stack.tasks import moment, settings
-        from warehouse.partitions import maintain
+        from warehouse.maintenance import maintain
 
         maintain(settings(), moment())
 

@@ -140,14 +140,16 @@ def describe_features_command() -> None:
 @app.command("maintain")
 def maintain_command(moment: Moment = None) -> None:
     """Make day partitions ahead and let go what is past its retention."""
-    from warehouse.partitions import maintain
+    from warehouse.maintenance import maintain
 
     done = maintain(Settings(), _moment(moment))
-    typer.echo(f"partitions: {done.made} made, {len(done.dropped)} dropped, {len(done.kept)} kept past retention")
-    for name, reason in done.kept.items():
+    days = done.partitions
+    typer.echo(f"partitions: {days.made} made, {len(days.dropped)} dropped, {len(days.kept)} kept past retention")
+    for name, reason in days.kept.items():
         typer.echo(f"  {name}: {reason}")
     for table, rows in done.deleted.items():
-        typer.echo(f"{table}: {rows} rows past retention deleted")
+        if rows:
+            typer.echo(f"{table}: {rows} rows past retention deleted")
 
 
 def _progress(verb: str) -> tuple[Progress, Callable[[str, int, int], None]]:

@@ -1,12 +1,13 @@
-"""Day partitions of `raw.sensor_events`: made ahead, dropped when old and rolled up; retention of the small tables.
+"""Day partitions of the raw readings and of the marts that grow by the minute: made ahead, dropped past retention.
 
-Runs as the admin: only a table's owner may detach and drop a partition.
+Only a table's owner may detach and drop a partition: the admin for `raw`, the transform for the marts.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -21,7 +22,7 @@ LOCK_TIMEOUT = "2s"
 
 # Every row must be seen by the snapshot that the transform's watermark is; rows below its xmin all are.
 UNSEEN = """
-SELECT count(*) FROM raw.{partition}
+SELECT count(*) FROM {partition}
 WHERE landed_xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
   AND NOT pg_visible_in_snapshot(landed_xid, %(snapshot)s::pg_snapshot)
 """
@@ -29,7 +30,7 @@ WHERE landed_xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
 NOT_ROLLED_UP = """
 SELECT count(*) FROM (
     SELECT DISTINCT e.tag_id, date_trunc('minute', e.source_ts, 'UTC') AS minute
-    FROM raw.{partition} AS e LEFT JOIN raw.tags AS t ON e.tag_id = t.tag_id
+    FROM {partition} AS e LEFT JOIN raw.tags AS t ON e.tag_id = t.tag_id
     WHERE t.role IS DISTINCT FROM 'counter'
 ) AS landed
 WHERE NOT EXISTS (
@@ -37,29 +38,30 @@ WHERE NOT EXISTS (
     WHERE m.tag_id = landed.tag_id AND m.minute = landed.minute
 )
 """
-# table, its clock, the field of Settings with its days
-SMALL_TABLES = (
-    ("raw", "rejected_events", "rejected_at", "rejected_retention_days"),
-    ("ops", "pipeline_metrics", "measured_at", "metrics_retention_days"),
-)
+# mart partitioned by dbt → the field of Settings with its days
+MARTS = {
+    "marts.silver_enriched_sensors": "silver_retention_days",
+    "marts.gold_ml_features": "gold_retention_days",
+}
 
 
 @dataclass(frozen=True)
-class Maintenance:
-    """What one run did."""
+class Partitions:
+    """What became of one table's partitions, or of several tables'."""
 
-    made: int
+    made: int = 0
     """partitions made ahead"""
     dropped: list[str] = field(default_factory=list)
     """names of the partitions that went, oldest first"""
     kept: dict[str, str] = field(default_factory=dict)
     """partitions past retention that stay, and why"""
-    deleted: dict[str, int] = field(default_factory=dict)
-    """rows that went, by small table"""
+
+    def __add__(self, other: Partitions) -> Partitions:
+        return Partitions(self.made + other.made, self.dropped + other.dropped, self.kept | other.kept)
 
 
-def maintain(settings: Settings, moment: datetime) -> Maintenance:
-    """Make the partitions ahead of `moment` and let go what its retention has passed; safe to repeat.
+def keep_raw(settings: Settings, moment: datetime) -> Partitions:
+    """Make the partitions of readings ahead of `moment` and let go what its retention has passed; safe to repeat.
 
     A partition goes by DETACH and DROP in one transaction, never by a delete, and only when the transform has seen
     every row of it and its minutes are rolled up: so a backfill of old readings stays until it has been used.
@@ -70,23 +72,40 @@ def maintain(settings: Settings, moment: datetime) -> Maintenance:
             (moment - timedelta(days=1), moment + timedelta(days=settings.partitions_ahead_days)),
         ).fetchone()
         made = row[0] if row else 0
-        dropped: list[str] = []
-        kept: dict[str, str] = {}
         last_day = (moment.astimezone(UTC) - timedelta(days=settings.raw_retention_days)).date()
-        for name in _partitions_before(connection, last_day):
-            reason = _drop(connection, name)
-            if reason is None:
-                dropped.append(name)
-            else:
-                kept[name] = reason
-        deleted = {
-            f"{schema}.{table}": connection.execute(
-                sql.SQL("DELETE FROM {} WHERE {} < %s").format(sql.Identifier(schema, table), sql.Identifier(clock)),
-                (moment - timedelta(days=getattr(settings, days)),),
-            ).rowcount
-            for schema, table, clock, days in SMALL_TABLES
-        }
-    return Maintenance(made, dropped, kept, deleted)
+        parent = sql.Identifier("raw", "sensor_events")
+        done = Partitions(made)
+        for name, day in _partitions(connection, "raw.sensor_events"):
+            if day < last_day:
+                partition = sql.Identifier("raw", name)
+                looked = _value(connection, "SELECT pg_current_snapshot()::text")
+                # The long look is taken without a lock; under it, only whether something landed since.
+                reason = _why_kept(connection, partition) or _drop(connection, parent, partition, looked)
+                done += Partitions(0, [name]) if reason is None else Partitions(kept={name: reason})
+    return done
+
+
+def keep_marts(settings: Settings, moment: datetime) -> Partitions:
+    """The same for the marts that dbt partitioned; their rows can be built again from minutes, which are kept."""
+    done = Partitions()
+    with connect(settings, Role.TRANSFORM, autocommit=True) as connection:
+        for mart, days in MARTS.items():
+            kind = connection.execute("SELECT relkind FROM pg_class WHERE oid = to_regclass(%s)", (mart,)).fetchone()
+            if kind is None:
+                continue
+            if kind[0] != "p":
+                rebuild = f"dbt build --full-refresh --select {mart.partition('.')[2]}"
+                done += Partitions(kept={mart: f"made by a version without partitions; {rebuild} makes it anew"})
+                continue
+            today = moment.astimezone(UTC).date()
+            ahead = [today + timedelta(days=n) for n in range(-1, settings.partitions_ahead_days + 1)]
+            done += Partitions(int(_value(connection, "SELECT ops.ensure_day_partitions(%s, %s)", mart, ahead)))
+            last_day = today - timedelta(days=getattr(settings, days))
+            for name, day in _partitions(connection, mart):
+                if day < last_day:
+                    reason = _drop(connection, sql.Identifier(*mart.split(".")), sql.Identifier("partitions", name))
+                    done += Partitions(0, [name]) if reason is None else Partitions(kept={name: reason})
+    return done
 
 
 def partition_name(day: date) -> str:
@@ -94,40 +113,36 @@ def partition_name(day: date) -> str:
     return f"{PREFIX}{day:%Y%m%d}"
 
 
-def _partitions_before(connection: psycopg.Connection, day: date) -> list[str]:
-    """Names of the partitions whose whole day lies before `day`, oldest first."""
+def _partitions(connection: psycopg.Connection, parent: str) -> list[tuple[str, date]]:
+    """(name, UTC day) of the partitions, oldest first; the day is what the name ends with."""
     rows = connection.execute(
-        "SELECT c.relname FROM pg_inherits AS i INNER JOIN pg_class AS c ON i.inhrelid = c.oid "
-        "WHERE i.inhparent = 'raw.sensor_events'::regclass AND c.relname < %s ORDER BY c.relname",
-        (partition_name(day),),
+        "SELECT c.relname, to_date(right(c.relname, 8), 'YYYYMMDD') FROM pg_inherits AS i"
+        " INNER JOIN pg_class AS c ON i.inhrelid = c.oid WHERE i.inhparent = %s::regclass ORDER BY 2",
+        (parent,),
     )
-    return [name for (name,) in rows]
+    return rows.fetchall()
 
 
-def _drop(connection: psycopg.Connection, name: str) -> str | None:
-    """Drop one partition, or say why it stays."""
-    partition = sql.Identifier(name)
-    # The long look is taken without a lock; under it, only whether something landed since.
-    row = connection.execute("SELECT pg_current_snapshot()::text").fetchone()
-    looked = str(row[0]) if row else ""
-    if reason := _why_kept(connection, partition):
-        return reason
+def _drop(
+    connection: psycopg.Connection, parent: sql.Identifier, partition: sql.Identifier, looked: str | None = None
+) -> str | None:
+    """Drop one partition, or say why it stays: it is in use, or rows landed since the snapshot `looked`."""
     try:
         with connection.transaction():
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
             # The parent first, as everyone who lands does: the other way round could deadlock with them.
-            connection.execute("LOCK TABLE ONLY raw.sensor_events IN ACCESS EXCLUSIVE MODE")
-            if _count(connection, UNSEEN, partition, snapshot=looked):
+            connection.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(parent))
+            if looked is not None and _count(connection, UNSEEN, partition, snapshot=looked):
                 return "late rows are landing"
-            connection.execute(sql.SQL("ALTER TABLE raw.sensor_events DETACH PARTITION raw.{}").format(partition))
-            connection.execute(sql.SQL("DROP TABLE raw.{}").format(partition))
+            connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, partition))
+            connection.execute(sql.SQL("DROP TABLE {}").format(partition))
     except errors.LockNotAvailable:
         return f"in use for more than {LOCK_TIMEOUT}"
     return None
 
 
 def _why_kept(connection: psycopg.Connection, partition: sql.Identifier) -> str | None:
-    if connection.execute(sql.SQL("SELECT 1 FROM raw.{} LIMIT 1").format(partition)).fetchone() is None:
+    if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(partition)).fetchone() is None:
         return None
     watermark = connection.execute(
         "SELECT w.snapshot::text FROM ops.watermarks AS w, pg_control_system() AS c "
@@ -147,3 +162,9 @@ def _why_kept(connection: psycopg.Connection, partition: sql.Identifier) -> str 
 def _count(connection: psycopg.Connection, query: str, partition: sql.Identifier, **parameters: str) -> int:
     row = connection.execute(sql.SQL(query).format(partition=partition), parameters).fetchone()
     return int(row[0]) if row else 0
+
+
+def _value(connection: psycopg.Connection, query: str, *parameters: object) -> Any:
+    row = connection.execute(query.encode(), parameters).fetchone()
+    assert row is not None
+    return row[0]

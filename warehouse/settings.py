@@ -41,9 +41,17 @@ class Settings(BaseSettings):
     )
 
     raw_retention_days: int = Field(30, ge=1, description="days that raw readings are kept once they are rolled up")
-    partitions_ahead_days: int = Field(7, ge=1, description="day partitions of raw readings that are made ahead")
-    rejected_retention_days: int = Field(90, ge=1, description="days that rejected readings are kept")
+    silver_retention_days: int = Field(30, ge=1, description="days of marts.silver_enriched_sensors that are kept")
+    gold_retention_days: int = Field(
+        90, ge=1, description="days of marts.gold_ml_features that are kept; no model learns from more"
+    )
+    recommendation_retention_days: int = Field(
+        180, ge=1, description="days that recommendations, scores and cleared alerts are kept; answers stay for ever"
+    )
+    ledger_retention_days: int = Field(730, ge=1, description="days that gaps and losses of readings are kept")
+    rejected_retention_days: int = Field(90, ge=1, description="days that rejected readings and rows are kept")
     metrics_retention_days: int = Field(90, ge=1, description="days that pipeline metrics are kept")
+    partitions_ahead_days: int = Field(7, ge=1, description="day partitions that are made ahead")
     deferral_minutes: int = Field(30, ge=1, description="minutes until a deferred recommendation is pending again")
 
     pghost: str | None = Field(None, validation_alias=_libpq("PGHOST"), description="a Postgres of your own")

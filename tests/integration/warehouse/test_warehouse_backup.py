@@ -15,7 +15,7 @@ from warehouse import server
 from warehouse.backup import MANIFEST, WAREHOUSE, dump, restore
 from warehouse.errors import WarehouseError
 from warehouse.migrate import create_databases, missing
-from warehouse.partitions import maintain
+from warehouse.partitions import keep_raw
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -128,7 +128,7 @@ def test_another_cluster_reads_everything_once_and_then_only_what_is_new(
     with connect(elsewhere, Role.ADMIN) as admin:
         land(admin, MOMENT + timedelta(hours=1), 3)
     assert one(elsewhere, NEW) == 3
-    assert len(maintain(elsewhere, MOMENT).dropped) == 10  # those past retention, which are rolled up
+    assert len(keep_raw(elsewhere, MOMENT).dropped) == 10  # those past retention, which are rolled up
     with pytest.raises(WarehouseError, match=r"database millwright holds a warehouse \(1 tags\)"):
         restore(elsewhere, tmp_path / "backup")
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from warehouse.partitions import maintain, partition_name
+from warehouse.partitions import keep_marts, keep_raw, partition_name
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -62,10 +62,10 @@ def partitions(admin: psycopg.Connection) -> set[str]:
 
 
 def test_a_week_is_made_ahead_once(warehouse: Settings, admin: psycopg.Connection) -> None:
-    first = maintain(warehouse, MOMENT)
+    first = keep_raw(warehouse, MOMENT)
     assert first.made == 9  # yesterday, today, seven ahead
     assert partitions(admin) == {partition_name((MOMENT + timedelta(days=d)).date()) for d in range(-1, 8)}
-    assert maintain(warehouse, MOMENT).made == 0
+    assert keep_raw(warehouse, MOMENT).made == 0
 
 
 def test_backfilled_readings_stay_until_they_are_rolled_up(
@@ -73,22 +73,22 @@ def test_backfilled_readings_stay_until_they_are_rolled_up(
 ) -> None:
     land(warehouse, tag, OLD)
     name = partition_name(OLD.date())
-    assert maintain(warehouse, MOMENT).kept == {name: "the transform has not run in this cluster yet"}
+    assert keep_raw(warehouse, MOMENT).kept == {name: "the transform has not run in this cluster yet"}
 
     roll_up(warehouse)
     land(warehouse, tag, OLD + timedelta(minutes=1))
-    assert maintain(warehouse, MOMENT).kept == {name: "1 rows that the transform has not seen yet"}
+    assert keep_raw(warehouse, MOMENT).kept == {name: "1 rows that the transform has not seen yet"}
 
     # Seen by the watermark but absent from the roll-up: the roll-up would lose it for ever.
     roll_up(warehouse)
     admin.execute("DELETE FROM intermediate.int_sensor_minutes WHERE minute > %s", (OLD,))
-    assert maintain(warehouse, MOMENT).kept == {name: "1 tag-minutes that are not rolled up"}
+    assert keep_raw(warehouse, MOMENT).kept == {name: "1 tag-minutes that are not rolled up"}
 
     roll_up(warehouse)
-    done = maintain(warehouse, MOMENT)
+    done = keep_raw(warehouse, MOMENT)
     assert done.dropped == [name] and done.kept == {}
     assert name not in partitions(admin)
-    assert maintain(warehouse, MOMENT).dropped == []
+    assert keep_raw(warehouse, MOMENT).dropped == []
 
 
 def test_rows_of_an_open_transaction_keep_their_partition(
@@ -102,7 +102,7 @@ def test_rows_of_an_open_transaction_keep_their_partition(
             "VALUES (%s, %s, 1, 0, 7, 'backfill', %s)",
             (tag, OLD, OLD),
         )
-        kept = maintain(warehouse, MOMENT).kept
+        kept = keep_raw(warehouse, MOMENT).kept
         assert kept == {partition_name(OLD.date()): "in use for more than 2s"}
     assert admin.execute("SELECT count(*) FROM raw.sensor_events").fetchone() == (2,)
 
@@ -113,7 +113,7 @@ def test_a_watermark_of_another_cluster_proves_nothing(
     land(warehouse, tag, OLD)
     roll_up(warehouse)
     admin.execute("UPDATE ops.watermarks SET system_identifier = 1")
-    assert maintain(warehouse, MOMENT).dropped == []
+    assert keep_raw(warehouse, MOMENT).dropped == []
 
 
 def test_retention_is_a_setting_and_its_edge_day_stays(
@@ -124,7 +124,7 @@ def test_retention_is_a_setting_and_its_edge_day_stays(
     land(warehouse, tag, edge - timedelta(days=1))
     roll_up(warehouse)
     settings = warehouse.model_copy(update={"raw_retention_days": 5})
-    assert maintain(settings, MOMENT).dropped == [partition_name((edge - timedelta(days=1)).date())]
+    assert keep_raw(settings, MOMENT).dropped == [partition_name((edge - timedelta(days=1)).date())]
     assert partition_name(edge.date()) in partitions(admin)
 
 
@@ -139,16 +139,42 @@ def test_a_partition_can_be_made_while_a_long_query_reads(
             assert ingest.execute("SELECT raw.ensure_partitions(%(t)s, %(t)s)", {"t": OLD}).fetchone() == (1,)
 
 
-def test_small_tables_keep_what_is_within_their_days(warehouse: Settings, admin: psycopg.Connection) -> None:
-    for days in (89, 91):
-        at = MOMENT - timedelta(days=days)
-        admin.execute(
-            "INSERT INTO ops.pipeline_metrics (measured_at, stage, metric, value) VALUES (%s, 's', 'm', 1)", (at,)
-        )
-        admin.execute(
-            "INSERT INTO raw.rejected_events (payload, reason, origin, rejected_at)"
-            " VALUES (%s, 'text in a number', 'backfill', %s)",
-            (str(days), at),
-        )
-    assert maintain(warehouse, MOMENT).deleted == {"raw.rejected_events": 1, "ops.pipeline_metrics": 1}
-    assert maintain(warehouse, MOMENT).deleted == {"raw.rejected_events": 0, "ops.pipeline_metrics": 0}
+def test_a_mart_by_the_day_is_kept_as_its_setting_says(warehouse: Settings, admin: psycopg.Connection) -> None:
+    assert keep_marts(warehouse, MOMENT).made == 0  # nothing is built yet
+    days = [(MOMENT - timedelta(days=n)).date() for n in (0, 30, 31, 89)]
+    with connect(warehouse, Role.TRANSFORM) as dbt:
+        for mart in ("silver_enriched_sensors", "gold_ml_features"):
+            dbt.execute(f"CREATE TABLE marts.{mart} (window_end timestamptz) PARTITION BY RANGE (window_end)".encode())
+            dbt.execute("SELECT ops.ensure_day_partitions(%s, %s)", (f"marts.{mart}", days))
+            dbt.execute(f"INSERT INTO marts.{mart} SELECT unnest(%s::date[])".encode(), (days,))
+    settings = warehouse.model_copy(update={"gold_retention_days": 80})
+    done = keep_marts(settings, MOMENT)
+    assert done.made == 2 * 8  # yesterday and seven ahead; today's is there
+    assert [name[-8:] for name in done.dropped] == [f"{days[3]:%Y%m%d}", f"{days[2]:%Y%m%d}", f"{days[3]:%Y%m%d}"]
+    assert keep_marts(settings, MOMENT) == type(done)()
+    left = admin.execute("SELECT count(*) FROM marts.silver_enriched_sensors").fetchone()
+    assert left == (2,)
+    # A row of a day that went brings its day back, until the next time.
+    with connect(warehouse, Role.TRANSFORM) as dbt:
+        dbt.execute("SELECT ops.ensure_day_partitions('marts.gold_ml_features', %s)", (days[3:],))
+    assert len(keep_marts(settings, MOMENT).dropped) == 1
+
+
+def test_a_mart_of_an_older_version_stays_and_says_how_it_is_made_anew(
+    warehouse: Settings, admin: psycopg.Connection
+) -> None:
+    with connect(warehouse, Role.TRANSFORM) as dbt:
+        dbt.execute("CREATE TABLE marts.gold_ml_features (window_end timestamptz)")
+    kept = keep_marts(warehouse, MOMENT).kept["marts.gold_ml_features"]
+    assert kept.endswith("dbt build --full-refresh --select gold_ml_features makes it anew")
+
+
+def test_a_mart_in_use_keeps_its_partition(warehouse: Settings, admin: psycopg.Connection) -> None:
+    old = (MOMENT - timedelta(days=100)).date()
+    with connect(warehouse, Role.TRANSFORM) as dbt:
+        dbt.execute("CREATE TABLE marts.gold_ml_features (window_end timestamptz) PARTITION BY RANGE (window_end)")
+        dbt.execute("SELECT ops.ensure_day_partitions('marts.gold_ml_features', %s)", ([old],))
+    with connect(warehouse, Role.SCORE) as reader:
+        reader.execute("SELECT count(*) FROM marts.gold_ml_features")
+        assert list(keep_marts(warehouse, MOMENT).kept.values()) == ["in use for more than 2s"]
+    assert len(keep_marts(warehouse, MOMENT).dropped) == 1
