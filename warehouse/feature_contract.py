@@ -13,6 +13,11 @@ PROJECT = HOME / "dbt_project"
 TARGET = PROJECT / "models" / "marts" / "features" / "gold_ml_features.yml"
 HEAD = "# Written by `python -m warehouse describe-features` from the vars of dbt_project.yml; do not edit.\n"
 
+DESCRIPTION = (
+    "One row per equipment and minute in which a tag of the machine reported: the features of the windows that end "
+    "with the minute, as best known now. Its unit tests are in gold_ml_features_logic.yml."
+)
+
 Column = tuple[str, str, str]
 
 CONTEXT: list[Column] = [
@@ -24,20 +29,69 @@ CONTEXT: list[Column] = [
     ("load_ratio", "double precision", "Mean of the load measurement in the minute, by rated load."),
     ("regime", "smallint", "Load band 0 to 4; 2 where the load is not known."),
 ]
+# By statistic: what it is, with {window} and, for what is taken over the steps of a window, {step}.
 STATISTICS = {
-    "mean": "Mean of the minute means",
-    "std": "Population standard deviation of the minute means",
-    "min": "Least minute mean, over positions too,",
-    "max": "Greatest minute mean, over positions too,",
+    "mean": "Mean of the minute means over the last {window} minutes.",
+    "std": "Population standard deviation of the minute means over the last {window} minutes.",
+    "min": "Least minute mean, over positions too, over the last {window} minutes.",
+    "max": "Greatest minute mean, over positions too, over the last {window} minutes.",
     "deviation": "Mean distance from the baseline of the minute's regime, in its standard deviations; of several "
-    "positions the farthest in each minute; NULL without a baseline;",
+    "positions the farthest in each minute; NULL without a baseline; over the last {window} minutes.",
+    "slope": "Least-squares slope of the {step} over the last {window} minutes, in units an hour; NULL with fewer than "
+    "two.",
+    "rate_of_change": "Last of the {step} in the last {window} minutes less the first, by the time between them, in "
+    "units an hour; NULL where either has no value.",
+    "percentage_change": "Last of the {step} in the last {window} minutes less the first, in percent of the first's "
+    "magnitude; NULL where either has no value or the first is 0.",
+}
+MEASURED: list[Column] = [
+    (
+        "flat_minutes",
+        "smallint",
+        "Minutes of the last 60 in which a sensor looks stuck: 5 or more equal readings, or the least and greatest "
+        "value of the minute before.",
+    ),
+    (
+        "bad_share_60m",
+        "double precision",
+        "Share of bad readings in the last 60 minutes; NULL where there is none at all.",
+    ),
+    (
+        "missing_share_60m",
+        "double precision",
+        "Share of the last 60 minutes in which the tags of the measurement, as many as reported in one minute at most, "
+        "have no reading; NULL where none reported.",
+    ),
+    (
+        "set_point",
+        "double precision",
+        "Set point that held at the window's end, however long ago it was reported; NULL where there is none.",
+    ),
+]
+PRODUCTS: dict[tuple[str, str], Column] = {
+    ("temperature", "vibration"): (
+        "temperature_x_vibration",
+        "double precision",
+        "Product of the two {step}-minute means.",
+    ),
+    ("power", "speed"): (
+        "power_per_speed",
+        "double precision",
+        "Quotient of the two {step}-minute means; NULL where the speed is 0.",
+    ),
 }
 REST: list[Column] = [
-    ("temperature_x_vibration", "double precision", "Product of the two 5-minute means."),
     ("bad_share_60m", "double precision", "Share of bad readings in the last 60 minutes."),
     ("missing_share_60m", "double precision", "Share of tag-minutes without a reading in the last 60 minutes."),
     ("over_gap", "boolean", "At least a twentieth of the last 60 minutes is missing."),
-    ("hours_since_maintenance", "double precision", "Hours since a work order was last completed; NULL if never."),
+    (
+        "hours_since_maintenance",
+        "double precision",
+        "Hours since the latest maintenance or completed work order that was known by the window's end; NULL where "
+        "none was.",
+    ),
+    ("failures_90d", "integer", "Failures that became known in the 90 days before the window's end."),
+    ("errors_24h", "integer", "Entries of the error log that became known in the 24 hours before the window's end."),
     ("equipment_age_days", "double precision", "Days since commissioning."),
     ("hour_of_day", "smallint", "Hour of the minute, 0 to 23, in the plant's time zone."),
     ("weekday", "smallint", "Day of the week, 1 (Monday) to 7, in the plant's time zone."),
@@ -50,46 +104,43 @@ def columns(measurements: list[str], windows: list[int]) -> list[Column]:
     """Every column of the mart as (name, type, description), in its order."""
     features: list[Column] = []
     for measurement in measurements:
-        features += [
-            (f"{measurement}_{statistic}_{window}m", "double precision", f"{text} over the last {window} minutes.")
-            for window in windows
-            for statistic, text in STATISTICS.items()
-        ]
-        features.append(
-            (
-                f"{measurement}_slope_60m",
-                "double precision",
-                "Least-squares slope of the 5-minute means over the last hour, in units an hour.",
-            )
-        )
-        features.append(
-            (
-                f"{measurement}_flat_minutes",
-                "smallint",
-                "Minutes of the last 60 in which a sensor looks stuck: 5 or more equal readings, or the least and "
-                "greatest value of the minute before.",
-            )
-        )
+        for window in windows:
+            step = "minute means" if window == windows[0] else f"{windows[0]}-minute means"
+            features += [
+                (f"{measurement}_{statistic}_{window}m", "double precision", text.format(window=window, step=step))
+                for statistic, text in STATISTICS.items()
+            ]
+        features += [(f"{measurement}_{name}", data_type, text) for name, data_type, text in MEASURED]
+    features += [
+        (name, data_type, text.format(step=windows[0]))
+        for pair, (name, data_type, text) in PRODUCTS.items()
+        if set(pair) <= set(measurements)
+    ]
     return [*CONTEXT, *features, *REST]
 
 
 def render(variables: dict[str, Any]) -> str:
     """The YAML of the model as text."""
-    described: list[dict[str, Any]] = []
+    lines = [HEAD.rstrip("\n"), "models:", "- name: gold_ml_features"]
+    for name, value in (
+        ("description", DESCRIPTION),
+        ("config", {"contract": {"enforced": True}}),
+        ("data_tests", [{"unique_pair": {"arguments": {"first": "equipment_id", "second": "window_end"}}}]),
+    ):
+        lines.append(f"  {name}: {_flow(value)}")
+    lines.append("  columns:")
     for name, data_type, description in columns(variables["measurements"], variables["windows"]):
         column: dict[str, Any] = {"name": name, "data_type": data_type, "description": description}
         if name in ("equipment_id", "window_end"):
             column["constraints"] = [{"type": "not_null"}]
-        described.append(column)
-    model = {
-        "name": "gold_ml_features",
-        "description": "One row per equipment and minute in which a tag of the machine reported: the features of the "
-        "windows that end with the minute, as best known now.",
-        "config": {"contract": {"enforced": True}},
-        "data_tests": [{"unique_pair": {"arguments": {"first": "equipment_id", "second": "window_end"}}}],
-        "columns": described,
-    }
-    return HEAD + yaml.safe_dump({"models": [model]}, sort_keys=False, width=110, allow_unicode=True)
+        lines.append(f"  - {_flow(column)}")
+    return "\n".join(lines) + "\n"
+
+
+def _flow(value: object) -> str:
+    """A value as one line of YAML: hundreds of columns are read as a table."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf"), allow_unicode=True)
+    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def current() -> str:

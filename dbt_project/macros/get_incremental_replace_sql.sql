@@ -18,6 +18,8 @@
         {%- if partitioned -%}
             {%- do run_query("select ops.ensure_day_partitions('" ~ target ~ "', '" ~ span[2] ~ "'::date[])") -%}
         {%- endif -%}
+        {#- Keys are looked up by index, whatever a model's pre-hook asked of its query. -#}
+        {%- do run_query("set local enable_nestloop = on") %}
         delete from {{ target }} as replaced using {{ source }} as newer
         where
             replaced.{{ clock }} between '{{ span[0] }}'::timestamptz and '{{ span[1] }}'::timestamptz

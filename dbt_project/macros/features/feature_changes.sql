@@ -1,0 +1,34 @@
+{#- Stretches of minutes (equipment_id, from_minute, to_minute, inclusive) whose features may see what this run changed.
+    A minute is seen by the windows that end in the hour after it, and by one more: whether the next minute is flat
+    depends on it. A set point holds until the next one.
+    Baselines that a backfill brought are seen by the plant day after theirs. -#}
+{% macro feature_changes() -%}
+    select
+        equipment_id,
+        minute as from_minute,
+        minute + interval '60 minutes' as to_minute
+    from equipment_minutes
+    where {{ built_in_this_run('built_xid') }}
+    union
+    select
+        set_points.equipment_id,
+        tag_minutes.minute as from_minute,
+        coalesce((
+            select min(later.minute) from tag_minutes as later
+            where
+                later.tag_id = set_points.tag_id
+                and later.minute > tag_minutes.minute
+                and later.value_last is not null
+        ), 'infinity') as to_minute
+    from tag_minutes
+    inner join set_points on tag_minutes.tag_id = set_points.tag_id
+    where {{ built_in_this_run('tag_minutes.built_xid') }}
+    union
+    select
+        baselines.equipment_id,
+        (baselines.version_day + 1)::timestamp at time zone equipment.time_zone as from_minute,
+        ((baselines.version_day + 2)::timestamp at time zone equipment.time_zone) + interval '59 minutes' as to_minute
+    from baselines
+    inner join equipment on baselines.equipment_id = equipment.equipment_id
+    where {{ built_in_this_run('baselines.built_xid') }}
+{%- endmacro %}

@@ -1,0 +1,58 @@
+{#- The machines' minutes whose features are to be written (equipment_id, minute), from the CTEs equipment_minutes,
+    tag_minutes, set_points, baselines, equipment and history of gold_ml_features.
+
+    An update writes every minute whose windows saw what this run changed. A build that someone waits for writes of the
+    last days every minute or, before the dense ones, the last of each stride; and of the time before them the hours
+    that led up to each failure. -#}
+{% macro feature_targets(update) -%}
+    {%- if update -%}
+    select distinct
+        seen_from.equipment_id,
+        seen_from.minute
+    from (
+        {{ feature_changes() }}
+    ) as changed
+    cross join lateral (
+        select
+            equipment_minutes.equipment_id,
+            equipment_minutes.minute
+        from equipment_minutes
+        where
+            equipment_minutes.equipment_id = changed.equipment_id
+            and changed.from_minute <= equipment_minutes.minute
+            and equipment_minutes.minute <= changed.to_minute
+        offset 0
+    ) as seen_from
+    {%- else -%}
+    select
+        equipment_minutes.equipment_id,
+        equipment_minutes.minute
+    from equipment_minutes
+    left join (
+        select distinct
+            history.equipment_id,
+            covered.hour
+        from history
+        cross join lateral unnest(history.fault_times) as fault (happened_at)
+        cross join lateral generate_series(
+            date_trunc('hour', fault.happened_at - interval '{{ var("event_hours") }} hours'),
+            fault.happened_at,
+            interval '1 hour'
+        ) as covered (hour)
+    ) as led_up
+        on
+            equipment_minutes.equipment_id = led_up.equipment_id
+            and date_trunc('hour', equipment_minutes.minute) = led_up.hour
+    where
+        led_up.hour is not null
+        or (
+            equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+            and (
+                equipment_minutes.minute
+                >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_dense_days") }} days'
+                or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
+                = {{ var('gold_stride') - 1 }}
+            )
+        )
+    {%- endif -%}
+{%- endmacro %}
