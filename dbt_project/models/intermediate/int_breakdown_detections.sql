@@ -26,8 +26,8 @@ first_signs as (
     inner join candidates
         on
             breakdowns.equipment_id = candidates.equipment_id
-            and candidates.window_end <= breakdowns.occurred_at
-            and candidates.window_end > breakdowns.occurred_at - interval '{{ var("outcome_hours") }} hours'
+            and breakdowns.occurred_at >= candidates.window_end
+            and breakdowns.occurred_at - interval '{{ var("outcome_hours") }} hours' < candidates.window_end
     group by breakdowns.breakdown_id
 ),
 
@@ -39,8 +39,8 @@ warnings as (
     inner join shown
         on
             breakdowns.equipment_id = shown.equipment_id
-            and shown.shown_at <= breakdowns.occurred_at
-            and shown.window_end > breakdowns.occurred_at - interval '{{ var("outcome_hours") }} hours'
+            and breakdowns.occurred_at >= shown.shown_at
+            and breakdowns.occurred_at - interval '{{ var("outcome_hours") }} hours' < shown.window_end
     group by breakdowns.breakdown_id
 ),
 
