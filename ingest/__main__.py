@@ -55,13 +55,47 @@ def backfill_command(
 @app.command("load")
 def load_command(
     system: Annotated[str, typer.Argument(help="mes, sap or cmms")],
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet, named after their tables")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="CSV or Parquet, named after their tables")
+    ] = None,
+    map_file: Annotated[
+        Path | None, typer.Option("--map", help="which table it is and what its columns mean: maps/*/*.yml")
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            envvar="MILLWRIGHT_LOAD_FROM",
+            help="instead of files another database, an SQLAlchemy URL; keep passwords to the environment variable",
+        ),
+    ] = None,
+    query: Annotated[str | None, typer.Option(help="the SELECT to run there; @FILE reads it from a file")] = None,
+    table: Annotated[str | None, typer.Option(help="the table that the query is for, where no map says it")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="refuse everything if a single row can't be used")] = False,
 ) -> None:
-    """Load exports of MES, SAP or CMMS; rows that are there already are brought up to date."""
-    from ingest.files.load import load
+    """Load exports of MES, SAP or CMMS; rows that are there are brought up to date, bad ones kept with the reason."""
+    from ingest.files.load import Query, load
+    from ingest.files.table_map import load_table_map
 
-    for result in load(Settings(), system, files):
-        typer.echo(f"raw.{result.table}: {result.rows:,} rows, {result.inserted:,} new, {result.updated:,} changed")
+    if (query is None) == (not files):
+        raise IngestError("give either FILE... or --query with --from")
+    sources: list[Path | Query] = [*(files or [])]
+    if query is not None:
+        if url is None:
+            raise IngestError("--query needs --from URL, or MILLWRIGHT_LOAD_FROM in the environment")
+        sources.append(Query(url, _query_text(query), table))
+    mapping = None if map_file is None else load_table_map(map_file)
+    for result in load(Settings(), system, sources, mapping, strict=strict):
+        typer.echo(str(result))
+
+
+def _query_text(query: str) -> str:
+    if not query.startswith("@"):
+        return query
+    try:
+        return Path(query[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise IngestError(f"{query[1:]}: can't be read: {error}") from error
 
 
 @app.command("check")

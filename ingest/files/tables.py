@@ -46,12 +46,13 @@ class TableFile:
         try:
             if self.parquet:
                 return list(pa.parquet.read_schema(self.path).names)
-            with self.path.open(encoding="utf-8-sig", newline="") as file:
+            # What is wrong further down is told where it stands.
+            with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
                 first = file.readline()
             if not first.strip():
                 raise FileError(f"{self.path}, line 1: is empty; the first line must name the columns")
             return list(pa.csv.read_csv(pa.py_buffer(first.encode()), parse_options=self._parse()).column_names)
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (OSError, UnicodeError, pa.ArrowException) as error:
             raise FileError(f"{self.path}: can't be read: {_one_line(error)}") from error
 
     def _parse(self) -> Any:
