@@ -3,6 +3,7 @@
 
 `features` brings the minute's readings through dbt into `marts.gold_ml_features`, `score` scores every window that has
 no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see.
+Until the first model there is no champion: the features are kept up to date, `score` and `publish` are skipped.
 
 One run at a time: a run that takes longer than a minute is followed by one that catches up, for each works
 through everything that is new up to its moment. Windows older than ten minutes are scored but raise no recommendation.
@@ -34,11 +35,13 @@ def score_minutely():
 
     @task
     def score():
-        """Score every window that has no score yet."""
+        """Score every window that has no score yet; skipped until there is a model."""
+        from ml.errors import NoChampionError
         from ml.scoring import score
-        from stack.tasks import moment, settings
+        from stack.tasks import moment, settings, skipped_by
 
-        score(settings(), moment())
+        with skipped_by(NoChampionError):
+            score(settings(), moment())
 
     @task
     def publish():

@@ -13,5 +13,9 @@ class RegistryError(ModelError):
     """The registry has no such version or alias, or its artifact can't be trusted."""
 
 
+class NoChampionError(RegistryError):
+    """There is no champion yet, so nothing can be scored; the message says how the first one is made."""
+
+
 class HistoryFileError(ModelError):
     """A file of past recommendations or answers can't be used; the message says where and what is allowed."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# Training takes history at full five minutes; a first build that someone waits for writes no more of it.
+GRID_MINUTES = 5
+
 
 class Policy(BaseSettings):
     """Thresholds of publishing, training and promotion. Times carry their unit in the name."""

@@ -65,16 +65,22 @@ def tracking_uri(settings: Settings) -> str:
 
 
 def client(settings: Settings) -> MlflowClient:
-    """An MLflow client on the registry, with the experiment and the registered model in place."""
+    """An MLflow client on the registry."""
     # MLflow reports usage over the network and checks pip on import of a model; neither has a place in a plant.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     uri = tracking_uri(settings)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
-    handle = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _furnished(settings: Settings) -> MlflowClient:
+    """A client on a registry that has the experiment and the registered model."""
+    handle = client(settings)
+    from mlflow.exceptions import MlflowException
+
     try:
         if handle.get_experiment_by_name(EXPERIMENT) is None:
             artifacts = settings.var / "mlflow" / "artifacts"
@@ -103,7 +109,7 @@ def register(
     metrics: dict[str, float],
 ) -> tuple[str, str]:
     """Log `bundle` with parameters, finite metrics, signature and an input example; returns (version, run id)."""
-    handle = client(settings)
+    handle = _furnished(settings)
     import mlflow
     import pandas as pd
     from mlflow.models import ModelSignature
@@ -251,7 +257,15 @@ def _ask(server: str) -> dict[str, str]:
 
 
 def _ask_client(settings: Settings) -> dict[str, str]:
-    entry = client(settings).get_registered_model(MODEL)
+    handle = client(settings)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        entry = handle.get_registered_model(MODEL)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # nothing was ever registered
+            return {}
+        raise RegistryError(f"the model registry doesn't answer: {str(error).splitlines()[0]}") from error
     return {alias: str(version) for alias, version in entry.aliases.items() if alias in ALIASES}
 
 

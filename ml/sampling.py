@@ -2,6 +2,9 @@
 
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
 over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
+
+They are thinned on a grid of full five minutes (`GRID_MINUTES`), for a first build writes no more of the past: its
+sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
 """
 
 from __future__ import annotations
@@ -17,20 +20,22 @@ from ml import features
 from ml.errors import ModelError
 from ml.features import Windows, micros
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
-from ml.policy import Policy
+from ml.policy import GRID_MINUTES, Policy
 
 # A row is as it was at its time where nothing in its windows came later than the grace.
 _USABLE = (
     "g.is_running AND g.in_maintenance IS NOT TRUE AND g.window_end <= %(moment)s"
     " AND g.available_at <= g.window_end + %(grace)s"
 )
+# Minutes since 1970 that a window ends on.
+_ENDS = "(extract(epoch FROM g.window_end) / 60)::bigint"
 # Hashed, so that a step that divides an hour doesn't pick the same minute of every hour.
 _THINNED = (
     "FROM marts.gold_ml_features AS g WHERE "
     + _USABLE
     + (
-        " AND abs(hashint8((extract(epoch FROM g.window_end) / 60)::bigint + hashtext(g.equipment_id))::bigint)"
-        " %% %(step)s = 0"
+        f" AND {_ENDS} %% %(grid)s = 0"
+        f" AND abs(hashint8({_ENDS} / %(grid)s + hashtext(g.equipment_id))::bigint) %% %(every)s = 0"
     )
 )
 _NEAR = (
@@ -42,7 +47,7 @@ _NEAR = (
 
 @dataclass(frozen=True)
 class Sample:
-    """Labelled rows up to a moment; normal ones stand for `step` each."""
+    """Labelled rows up to a moment; normal ones stand for `step` minutes each."""
 
     rows: Labelled
     step: int
@@ -65,16 +70,20 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     """Read and label the training rows as of `moment`."""
     features.require_mart(connection)
     counted = connection.execute(
-        "SELECT count(*), min(window_end), max(window_end) FROM marts.gold_ml_features WHERE window_end <= %s",
-        (moment,),
+        f"SELECT count(*), count(*) FILTER (WHERE {_ENDS} %% %(grid)s = 0), min(window_end), max(window_end)"
+        " FROM marts.gold_ml_features AS g WHERE window_end <= %(moment)s",
+        {"moment": moment, "grid": GRID_MINUTES},
     ).fetchone()
     if counted is None or not counted[0]:
         raise ModelError(
             f"{features.MART} has no rows up to {moment:%Y-%m-%d %H:%M} UTC: land readings, then transform"
         )
-    total, first, last = counted
-    step = max(1, total // policy.max_normal_rows)
-    parameters = {"moment": moment, "grace": timedelta(minutes=policy.grace_minutes), "step": step}
+    total, on_grid, first, last = counted
+    grid, every = thinning(total, on_grid, policy.max_normal_rows)
+    step = grid * every
+    parameters = {
+        "moment": moment, "grace": timedelta(minutes=policy.grace_minutes), "grid": grid, "every": every
+    }  # fmt: skip
     known, answers = events(connection, moment), judgments(connection, moment)
     thinned = features.read(connection, _THINNED, parameters)
     stretches = [(e.equipment_id, e.at - int(policy.positive_hours * HOUR), e.at) for e in known]
@@ -92,6 +101,18 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     windows = _distinct(thinned, near)
     rows = label(windows, known, answers, policy, micros(moment))
     return Sample(rows, step, micros(first), micros(last), len(windows), known)
+
+
+def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
+    """Which rows to take: those on a grid of so many minutes, and of them one in so many; about `most` in all.
+
+    `rows` are all that the mart has, `on_grid` those on full five minutes. Where they are more than a fifth of all, a
+    part of the history is on the grid alone, and none of the rows between count.
+    """
+    dense = GRID_MINUTES * on_grid
+    if dense <= min(most, 1.1 * rows):
+        return 1, 1
+    return GRID_MINUTES, max(1, on_grid // most)
 
 
 def _distinct(first: Windows, second: Windows) -> Windows:

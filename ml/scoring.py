@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 import psycopg
 
 from ml import features, registry, watermark
-from ml.errors import ContractError, RegistryError
+from ml.errors import ContractError, NoChampionError, RegistryError
 from ml.features import FEATURES, Windows
 from ml.scorecard import Scorecard, Scores
 from warehouse.roles import Role, connect
@@ -24,6 +26,7 @@ FIRST_RUN = timedelta(hours=1)
 # Older windows are scored again where late data changed what was scored, not because history was landed or rebuilt.
 OLDEST = timedelta(days=7)
 CHUNK = 20_000
+_NO_CHAMPION = "there is no champion yet: python -m ml train --bootstrap makes the first one"
 _log = logging.getLogger(__name__)
 
 _FITTING = "g.is_running AND g.in_maintenance IS NOT TRUE"
@@ -65,13 +68,13 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
     Windows older than a week are scored only if they were before: landing or rebuilding history is no news.
 
     One transaction: scores, their vectors and the watermark. A run for the same moment finds nothing new. The
-    challenger scores the same windows in shadow.
+    challenger scores the same windows in shadow. Raises NoChampionError before the first model.
     """
     began = time.perf_counter()
     aliases = registry.aliases(settings)
     champion = aliases[registry.CHAMPION]
     if champion is None:
-        raise RegistryError("there is no champion yet: python -m ml train --bootstrap makes the first one")
+        raise NoChampionError(_NO_CHAMPION)
     cards = {registry.CHAMPION: (champion, _load(settings, champion))}
     challenger = aliases[registry.CHALLENGER]
     if challenger is not None and challenger != champion:
@@ -80,8 +83,7 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
         except RegistryError as error:
             # A challenger that can't be had must not keep the champion from scoring.
             _log.warning("no shadow scores this time: %s", error)
-    with connect(settings, Role.SCORE) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with _alone(settings) as connection:
         features.require_mart(connection)
         read = watermark.pin(connection, PIPELINE)
         parameters = {
@@ -107,6 +109,17 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
     return result
 
 
+@contextmanager
+def _alone(settings: Settings) -> Iterator[psycopg.Connection]:
+    """One transaction on one snapshot, taken when no other scoring is under way: both would score the same windows."""
+    with connect(settings, Role.SCORE, autocommit=True) as connection:
+        # Outside the transaction: its first statement would take the snapshot, and then wait.
+        connection.execute("SELECT pg_advisory_lock(hashtext('ml.score'))")
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        with connection.transaction():
+            yield connection
+
+
 def replay(settings: Settings, since: datetime, until: datetime, moment: datetime, version: str | None = None) -> int:
     """Score the windows after `since` up to `until` as role 'replayed', a day a transaction; returns how many.
 
@@ -115,7 +128,7 @@ def replay(settings: Settings, since: datetime, until: datetime, moment: datetim
     """
     version = version or registry.aliases(settings)[registry.CHAMPION]
     if version is None:
-        raise RegistryError("there is no champion yet: python -m ml train --bootstrap makes the first one")
+        raise NoChampionError(_NO_CHAMPION)
     card = _load(settings, version)
     total = 0
     with connect(settings, Role.SCORE) as connection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import FrameType
@@ -18,11 +18,24 @@ from stack import status
 from stack.environment import environment
 from stack.errors import StackError
 from stack.preparation import Preparation
+from stack.steps import STEPS
 from stack.supervisor import Supervisor, procfile
 from warehouse import server
 from warehouse.settings import HOME, Settings
 
 DEFAULT_OPCUA_PORT = 4840
+# Steps that a process waits for; those of the demo count in the demo alone. A process that isn't named waits for all.
+AFTER = {
+    # The live plant starts where the history ends, not minutes later.
+    "plant": ("plant",),
+    "ingest": ("plant",),
+    # Seconds of start-up each, which the first build leaves a core for.
+    "airflow-api-server": ("airflow", "readings"),
+    "airflow-dag-processor": ("airflow", "readings"),
+    "mlflow": ("mlflow", "readings"),
+    # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
+    "airflow-scheduler": ("airflow", "mlflow", "features"),
+}
 
 
 def require_ports(settings: Settings, demo: bool) -> None:
@@ -53,6 +66,12 @@ def with_demo_plant(settings: Settings) -> Settings:
     return settings.model_copy(update={"plant": moved})
 
 
+def ready(commands: Iterable[str], done: Collection[str], demo: bool) -> list[str]:
+    """The processes of `commands` that can start when the steps of `done` are."""
+    wanted = {name for name, step in STEPS.items() if demo or not step.demo}
+    return [name for name in commands if name in AFTER and wanted.intersection(AFTER[name]) <= set(done)]
+
+
 @contextmanager
 def stack(settings: Settings, demo: bool, history_days: int, console: Console) -> Iterator[Supervisor]:
     """The prepared and running stack for the length of a block; everything has ended when it is left."""
@@ -68,13 +87,11 @@ def stack(settings: Settings, demo: bool, history_days: int, console: Console) -
             supervisor.start("postgres")
         server.wait(settings)
 
+        done: set[str] = set()
+
         def follow(step: str) -> None:
-            # The live plant starts where the history ends, not minutes later.
-            if step == "plant":
-                supervisor.start(*(name for name in ("plant", "ingest") if name in commands))
-            # Both take seconds to start, which the first training leaves a core for.
-            if step == ("features" if demo else "airflow"):
-                supervisor.start("airflow-api-server", "airflow-dag-processor")
+            done.add(step)
+            supervisor.start(*ready(commands, done, demo))
 
         Preparation(settings, demo, history_days, follow, supervisor.check, console).run()
         supervisor.start(*commands)

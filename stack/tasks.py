@@ -5,6 +5,8 @@ Imported inside tasks only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -41,6 +43,20 @@ def moment() -> datetime:
 def settings() -> Settings:
     """The installation that the scheduler belongs to, from its environment."""
     return Settings()
+
+
+@contextmanager
+def skipped_by(reason: type[Exception]) -> Iterator[None]:
+    """Skip the task, and what follows it, where the block raises `reason`: there is nothing to do yet, nothing failed.
+
+    The message is the last line of the task's log.
+    """
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    try:
+        yield
+    except reason as error:
+        raise AirflowSkipException(str(error)) from error
 
 
 def require(outcome: Outcome, what: str) -> None:

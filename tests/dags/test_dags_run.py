@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from ml.registry import Aliases
 from stack.environment import environment
 from stack.steps import STEPS, Context
 from warehouse.migrate import create_databases
@@ -75,6 +76,17 @@ def test_score_minutely_scores_each_window_once(lived_in: Settings, look: psycop
     run("score_minutely", this_minute())
     doubled = "SELECT count(*) - count(DISTINCT (equipment_id, window_end)) FROM ml.scores WHERE superseded_at IS NULL"
     assert one(look, doubled) == 0
+
+
+def test_score_minutely_waits_for_a_first_model_without_failing(
+    lived_in: Settings, look: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = "SELECT count(*) FROM ops.transform_runs WHERE succeeded"
+    before = one(look, built)
+    monkeypatch.setattr("ml.registry.aliases", lambda settings: Aliases({}, registry_away=False))
+    states = {t.task_id: str(t.state) for t in run("score_minutely", this_minute()).get_task_instances()}
+    assert states == {"features": "success", "score": "skipped", "publish": "skipped"}
+    assert one(look, built) == before + 1, "the features go on"
 
 
 def test_sync_feedback_brings_each_answer_once(lived_in: Settings, look: psycopg.Connection) -> None:

@@ -1,0 +1,44 @@
+"""What runs while the preparation is still under way."""
+
+from __future__ import annotations
+
+import pytest
+
+from stack.session import AFTER, ready
+from stack.steps import STEPS
+from stack.supervisor import procfile
+
+
+def test_what_a_process_waits_for_exists() -> None:
+    assert AFTER.keys() <= procfile().keys()
+    assert {step for steps in AFTER.values() for step in steps} <= STEPS.keys()
+
+
+def test_the_order_of_the_steps_is_one_in_which_they_can_run() -> None:
+    names = list(STEPS)
+    for name, step in STEPS.items():
+        assert all(need in names for need in step.needs), name
+    began: list[str] = []
+    while len(began) < len(names):
+        following = next(n for n in names if n not in began and set(STEPS[n].needs) <= set(began))
+        began.append(following)
+    assert began.index("readings") < began.index("mlflow"), "the way to the first score comes first"
+
+
+def test_the_scheduler_starts_while_the_first_model_trains() -> None:
+    """Its minutes bring the features up to date meanwhile; before the first build they would do that build."""
+    before = [name for name in STEPS if name not in ("features", "model")]
+    assert "airflow-scheduler" not in ready(procfile(), before, demo=True)
+    assert "airflow-scheduler" in ready(procfile(), [*before, "features"], demo=True)
+
+
+@pytest.mark.parametrize("demo", [True, False])
+def test_nothing_starts_before_its_database_is_there(demo: bool) -> None:
+    assert ready(procfile(), ["migrate"], demo) == []
+    for name in ready(procfile(), [n for n in STEPS if n not in ("airflow", "mlflow")], demo):
+        assert not name.startswith(("airflow", "mlflow")), name
+
+
+def test_a_plant_of_ones_own_waits_for_no_history() -> None:
+    done = ["migrate", "plant", "airflow", "mlflow"]
+    assert set(ready(procfile(), done, demo=False)) == set(AFTER)
