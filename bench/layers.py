@@ -30,14 +30,19 @@ VOLATILE = (
 )
 STABLE = VOLATILE.replace("clock_timestamp", "statement_timestamp")
 KEY = ", PRIMARY KEY (tag_id, source_ts, digest)"
-# name, what it is, columns and key beyond the bare ones, whether landed_xid is indexed
+BTREE = "(landed_xid)"
+# No operator class of BRIN takes xid8.
+BRIN = "USING brin (((landed_xid::text)::bigint)) WITH (autosummarize = on)"
+# name, what it is, columns and key beyond the bare ones, the index on landed_xid
 LAYERS = (
-    ("bare", "the limit: COPY without any index", "", False),
-    ("defaults", "and landed_at, landed_xid", STABLE, False),
-    ("volatile", "the same with a volatile default: a row at a time", VOLATILE, False),
-    ("landed", "defaults and the index on landed_xid", STABLE, True),
-    ("keyed", "defaults and the key", STABLE + KEY, False),
-    ("whole", "defaults, key and index", STABLE + KEY, True),
+    ("bare", "the limit: COPY without any index", "", None),
+    ("defaults", "and landed_at, landed_xid", STABLE, None),
+    ("volatile", "the same with a volatile default: a row at a time", VOLATILE, None),
+    ("landed", "defaults and the index on landed_xid", STABLE, BTREE),
+    ("summed", "defaults and a BRIN index on landed_xid as a number", STABLE, BRIN),
+    ("keyed", "defaults and the key", STABLE + KEY, None),
+    ("whole", "defaults, key and index", STABLE + KEY, BTREE),
+    ("brin", "defaults, key and the BRIN index", STABLE + KEY, BRIN),
 )
 
 
@@ -48,10 +53,10 @@ def measure(rounds: int) -> dict[str, float]:
     begin = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
     with throwaway_warehouse() as settings, connect(settings, Role.ADMIN, autocommit=True) as admin:
-        for name, _, more, indexed in LAYERS:
+        for name, _, more, index in LAYERS:
             admin.execute(f"CREATE TABLE {name} ({BARE}{more})")
-            if indexed:
-                admin.execute(f"CREATE INDEX ON {name} (landed_xid)")
+            if index:
+                admin.execute(f"CREATE INDEX ON {name} {index}")
         admin.execute("CREATE TABLE partitioned (LIKE raw.sensor_events INCLUDING ALL) PARTITION BY RANGE (source_ts)")
         admin.execute("CREATE TABLE partitioned_rows PARTITION OF partitioned DEFAULT")
         for number in range(rounds + 1):
