@@ -51,9 +51,9 @@ judged as (
 -- Most candidates are never shown, and one that escalated carries the action and model that made it worse.
 joined as (
     select
-        model_version,
-        action_code,
-        week_start,
+        coalesce(raised.model_version, judged.model_version) as model_version,
+        coalesce(raised.action_code, judged.action_code) as action_code,
+        coalesce(raised.week_start, judged.week_start) as week_start,
         coalesce(raised.candidates, 0) as candidates,
         coalesce(raised.held_low_confidence, 0) as held_low_confidence,
         coalesce(raised.held_alarm_budget, 0) as held_alarm_budget,
@@ -70,7 +70,11 @@ joined as (
         {{ share('judged.judged_true', 'judged.judged_true + judged.judged_false') }} as precision_by_feedback,
         {{ share('judged.false_alarms', 'judged.confirmed + judged.false_alarms') }} as false_alarm_rate
     from raised
-    full outer join judged using (model_version, action_code, week_start)
+    full outer join judged
+        on
+            raised.model_version = judged.model_version
+            and raised.action_code = judged.action_code
+            and raised.week_start = judged.week_start
 )
 
 select * from joined

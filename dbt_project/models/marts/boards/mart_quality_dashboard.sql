@@ -6,7 +6,20 @@ equipment as (
     select * from {{ ref('dim_equipment') }}
 ),
 
--- Where two kinds are found alike, the first in the alphabet.
+found as (
+    select
+        equipment_id,
+        plant_day,
+        shift,
+        product,
+        defect_type,
+        sum(defects) as defects
+    from inspections
+    where defect_type is not null
+    group by equipment_id, plant_day, shift, product, defect_type
+),
+
+-- Of two kinds that are found alike the first in the alphabet.
 worst_types as (
     select distinct on (equipment_id, plant_day, shift, product)
         equipment_id,
@@ -14,10 +27,8 @@ worst_types as (
         shift,
         product,
         defect_type
-    from inspections
-    where defect_type is not null
-    group by equipment_id, plant_day, shift, product, defect_type
-    order by equipment_id, plant_day, shift, product, sum(defects) desc, defect_type
+    from found
+    order by equipment_id, plant_day, shift, product, defects desc, defect_type
 ),
 
 summed_up as (
