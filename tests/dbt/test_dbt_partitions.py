@@ -1,0 +1,43 @@
+"""Silver and gold are tables by the day: a run makes the days that it needs and looks at no other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.dbt.site import MINUTE, START, TEMPERATURE, Site, land
+
+MARTS = ("marts.silver_enriched_sensors", "marts.gold_ml_features")
+
+
+def days(site: Site, mart: str) -> list[str]:
+    """The days of the mart's partitions."""
+    rows = site.admin.execute(
+        "SELECT right(c.relname, 8) FROM pg_inherits AS i INNER JOIN pg_class AS c ON i.inhrelid = c.oid"
+        " WHERE i.inhparent = %s::regclass ORDER BY 1",
+        (mart,),
+    )
+    return [name for (name,) in rows]
+
+
+def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site: Site) -> None:
+    midnight = START + timedelta(days=1)
+    land(site.admin, [(TEMPERATURE, midnight + n * MINUTE, 60.0 + n, None, 0, n) for n in range(-3, 3)])
+    site.transform(midnight + 3 * MINUTE, "+tag:minute")
+    for mart in MARTS:
+        assert days(site, mart) == ["20260302", "20260303"]
+    # Three days before, and its last minute, whose window ends on the next day.
+    early = START - timedelta(days=2) - MINUTE
+    land(site.admin, [(TEMPERATURE, early, 55.0, None, 0, 1)])
+    site.transform(midnight + 4 * MINUTE)
+    for mart in MARTS:
+        assert days(site, mart) == ["20260228", "20260302", "20260303"]
+    before = [site.rows(mart, "window_end, 1") for mart in MARTS]
+    assert [len(rows) for rows in before] == [7, 7]
+
+    site.transform(midnight + 4 * MINUTE, full_refresh=True)
+    for mart, rows in zip(MARTS, before, strict=True):
+        assert site.rows(mart, "window_end, 1") == rows
+        assert days(site, mart) == ["20260228", "20260302", "20260303"]
+    left = site.admin.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'partitions'::regnamespace"
+                              " AND relkind = 'r'").fetchone()  # fmt: skip
+    assert left == (6,)
