@@ -43,9 +43,8 @@ lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project warehouse/migrations
 
-docs: $(INSTALLED) ## dbt's documentation of every model, into dbt_project/target (needs a running stack)
-	@$(VENV)/bin/python -m warehouse env >/dev/null
-	@. var/env && cd dbt_project && ../$(VENV)/bin/dbt docs generate --static
+docs: $(INSTALLED) ## what every table means and what the checkpoints found, as pages on 127.0.0.1 (needs a running stack)
+	@$(VENV)/bin/python -m warehouse docs
 
 clean: ## remove var/: readings, models, Airflow's and MLflow's databases
 	rm -rf var

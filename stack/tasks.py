@@ -5,6 +5,7 @@ Imported inside tasks only.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ class Outcome(Protocol):
     def succeeded(self) -> bool: ...
     @property
     def failures(self) -> list[str]: ...
+    @property
+    def warnings(self) -> list[str]: ...
 
 
 def moment_of(run: Any) -> datetime:
@@ -60,6 +63,8 @@ def skipped_by(reason: type[Exception]) -> Iterator[None]:
 
 
 def require(outcome: Outcome, what: str) -> None:
-    """Fail the task unless `outcome` succeeded; the message lists what failed."""
+    """Fail the task unless `outcome` succeeded; the message lists what failed, the task's log what only warned."""
+    for warning in outcome.warnings:
+        logging.getLogger(__name__).warning("%s: %s", what, warning)
     if not outcome.succeeded:
         raise StackError(f"{what} failed: {'; '.join(outcome.failures) or 'no reason given'}")

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -125,6 +126,8 @@ def transform_command(
     result = build(Settings(), _moment(moment), select=select, full_refresh=full_refresh, variables=given)
     for failure in result.failures:
         typer.echo(failure, err=True)
+    for warning in result.warnings:
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{'built' if result.succeeded else 'failed'} in {result.seconds:.1f} s")
     raise typer.Exit(0 if result.succeeded else 1)
 
@@ -209,6 +212,23 @@ def check_command(
     if docs:
         typer.echo(data_docs(settings).resolve().as_uri())
     raise typer.Exit(0 if result.succeeded else 1)
+
+
+@app.command("docs")
+def docs_command(
+    serve: Annotated[bool, typer.Option("--serve/--write-only", help="serve the site until Ctrl-C")] = True,
+) -> None:
+    """Write var/docs, dbt's pages and what the checkpoints found, and serve it."""
+    from warehouse.documentation import site_server, write_site
+
+    settings = Settings()
+    folder = write_site(settings)
+    typer.echo(f"wrote {folder}")
+    if serve:
+        with site_server(settings, folder) as site:
+            typer.echo(f"http://{settings.bind}:{site.server_port}/ (Ctrl-C stops it)")
+            with suppress(KeyboardInterrupt):
+                site.serve_forever()
 
 
 def main() -> None:

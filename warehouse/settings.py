@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     postgres_port: int = Field(55432, description="port of the embedded Postgres")
     airflow_port: int = Field(8080, description="port of the Airflow UI and API")
     mlflow_port: int = Field(5000, description="port of the MLflow UI and registry")
+    docs_port: int = Field(8081, ge=0, le=65_535, description="port of the documentation that `make docs` serves")
     opcua_port: int = Field(4840, description="port of the demo plant's OPC UA server")
     metrics_port: int = Field(
         9464, ge=0, le=65_535, description="port of a collector's /metrics, /healthz and /readyz; 0 takes any free one"

@@ -23,7 +23,7 @@ _ENVIRONMENT = threading.Lock()
 
 @dataclass(frozen=True)
 class TransformResult:
-    """What a run came to: wall time in seconds, one line per model or test that failed, and what Postgres took.
+    """What a run came to: wall time in seconds, a line per model or test that failed or warned, what Postgres took.
 
     `sql_seconds` sums the statements of each model, as its connection saw them; those that belong to no model, such as
     the pinning of the snapshot, are under ''. Two models run at a time, so that the sum may exceed the wall time.
@@ -33,6 +33,7 @@ class TransformResult:
     seconds: float
     failures: list[str] = field(default_factory=list)
     sql_seconds: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
 
 @contextmanager
@@ -108,15 +109,15 @@ def invoke(settings: Settings, arguments: list[str]) -> TransformResult:
     seconds = time.monotonic() - started
     if outcome.exception is not None:
         raise WarehouseError(f"dbt {arguments[0]} did not run: {_line(str(outcome.exception))}")
-    return TransformResult(bool(outcome.success), seconds, _failures(outcome.result), dict(sql_seconds))
+    failures = _lines(outcome.result, "error", "fail", "runtime error")
+    warnings = _lines(outcome.result, "warn")
+    return TransformResult(bool(outcome.success), seconds, failures, dict(sql_seconds), warnings)
 
 
-def _failures(result: Any) -> list[str]:
+def _lines(result: Any, *statuses: str) -> list[str]:
     results = getattr(result, "results", None) or []
     return [
-        f"{one.node.name}: {_line(one.message or str(one.status))}"
-        for one in results
-        if str(one.status) in ("error", "fail", "runtime error")
+        f"{one.node.name}: {_line(one.message or str(one.status))}" for one in results if str(one.status) in statuses
     ]
 
 

@@ -1,5 +1,7 @@
 -- Why: a score whose window gold no longer has can't be explained, nor be marked superseded when late data comes.
 -- The last two days stand for all.
+{{ config(store_failures=true) }}
+
 select
     scores.equipment_id,
     scores.window_end

@@ -1,6 +1,6 @@
 -- Why: a plant whose clock runs ahead would have its windows scored before they are over. A minute that is under way
 -- ends at most one minute after the run's moment; a server's clock may be a minute off.
-{{ config(severity='warn') }}
+{{ config(severity='warn', store_failures=true) }}
 
 select
     equipment_id,

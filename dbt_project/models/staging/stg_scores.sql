@@ -14,7 +14,6 @@ renamed as (
         confidence,
         estimated_ttf,
         over_gap as is_over_gap,
-        scored_at,
         superseded_at
     from source
 )

@@ -31,12 +31,18 @@ def test_a_run_without_a_logical_date_works_for_when_it_was_allowed_to_start() -
 class Outcome:
     succeeded: bool
     failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def test_a_failed_outcome_fails_the_task_and_says_what() -> None:
     require(Outcome(True), "dbt build")
     with pytest.raises(StackError, match="dbt build failed: not_null_x; unique_y"):
         require(Outcome(False, ["not_null_x", "unique_y"]), "dbt build")
+
+
+def test_a_warning_is_in_the_tasks_log_and_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    require(Outcome(True, warnings=["freshness: 40 minutes"]), "checkpoint raw_landings")
+    assert caplog.messages == ["checkpoint raw_landings: freshness: 40 minutes"]
 
 
 @pytest.mark.filterwarnings("ignore")
