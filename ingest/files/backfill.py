@@ -71,26 +71,26 @@ def backfill(
     with connect(settings, Role.INGEST) as connection:
         known = _current_tags(connection)
     file = _open(path, mapping)
-    planned: dict[Meaning, int] = {}
-    if mapping.layout == "wide":
-        # Ids that don't exist yet, so that a file that turns out bad leaves nothing behind.
-        equipment_id = mapping.equipment_id(path.stem)
-        for number, column in enumerate(mapping.columns.values()):
-            planned[equipment_id, column.measurement, column.position] = -1 - number
+    wide = mapping.layout == "wide"
+    machines = {} if mapping.equipment.column else {path.stem: 0}
     parts: list[Readings] = []
     for line, columns in file.batches():
         parts.append(
-            _wide(file, line, columns, mapping, planned) if planned else _long(file, line, columns, mapping, known)
+            _wide(file, line, columns, mapping, machines) if wide else _long(file, line, columns, mapping, known)
         )
-        progress("checking", sum(map(len, parts)), file.rows if not planned else None)
+        progress("checking", sum(map(len, parts)), None if wide else file.rows)
     readings = concatenate(parts) if parts else Readings(empty_rows(0))
     checked = time.perf_counter()
-    if planned:
-        sync_plant(settings, mapping.plant("opc.tcp://127.0.0.1:4840", [path.stem]), moment, retire=False)
+    if wide:
+        sync_plant(settings, mapping.plant("opc.tcp://127.0.0.1:4840", list(machines)), moment, retire=False)
         with connect(settings, Role.INGEST) as connection:
             known = _current_tags(connection)
-        for meaning, number in planned.items():
-            readings.rows["tag_id"][readings.rows["tag_id"] == number] = known[meaning]
+        tag_ids = [
+            known[mapping.equipment.equipment_id(value), column.measurement, column.position]
+            for value in machines
+            for column in mapping.columns.values()
+        ]
+        readings.rows["tag_id"] = np.array(tag_ids, np.int32)[readings.rows["tag_id"]]
     landed = _land(settings, readings, round(mapping.delay_s * 1e6), progress)
     return BackfillResult(len(readings), landed, checked - began, time.perf_counter() - checked)
 
@@ -105,7 +105,7 @@ def _current_tags(connection: psycopg.Connection) -> dict[Meaning, int]:
 def _open(path: Path, mapping: Mapping) -> TableFile:
     needed, optional = [mapping.timestamp.column], []
     if mapping.layout == "wide":
-        needed += mapping.columns
+        needed += [*([mapping.equipment.column] if mapping.equipment.column else []), *mapping.columns]
     else:
         assert mapping.long is not None
         assert mapping.equipment.column is not None or mapping.equipment.id or mapping.equipment.template
@@ -125,24 +125,31 @@ def _times(file: TableFile, line: int, columns: dict[str, Any], mapping: Mapping
     return times
 
 
-def _wide(
-    file: TableFile, line: int, columns: dict[str, Any], mapping: Mapping, tag_ids: dict[Meaning, int]
-) -> Readings:
+def _wide(file: TableFile, line: int, columns: dict[str, Any], mapping: Mapping, machines: dict[str, int]) -> Readings:
+    """Readings whose `tag_id` is, until the tags exist, the place of (machine, column): a bad file leaves none behind.
+
+    `machines` (column value or stem → its number) takes up those that this part brings.
+    """
     times = _times(file, line, columns, mapping)
+    name = mapping.equipment.column
+    code, found = (
+        _codes(file, columns[name], line, name) if name else (np.zeros(len(times), np.int32), [file.path.stem])
+    )
+    number = np.array([machines.setdefault(value, len(machines)) for value in found], np.int32)
+    machine = number[code] if len(times) else code
     parts: list[NDArray[np.void]] = []
     texts: list[str] = []
-    equipment_id = mapping.equipment_id(file.path.stem)
-    for name, column in mapping.columns.items():
+    for place, (column_name, column) in enumerate(mapping.columns.items()):
         rows = empty_rows(len(times))
         rows["source_ts"] = times
-        rows["tag_id"] = tag_ids[equipment_id, column.measurement, column.position]
+        rows["tag_id"] = machine * len(mapping.columns) + place
         if column.data_type == "string":
-            given, index, values = _texts(columns[name])
+            given, index, values = _texts(columns[column_name])
             rows["text"] = np.where(given, index + len(texts), -1)
             rows["kind"] = TEXT
             texts.extend(values)
         else:
-            rows["value"], given = file.numbers(columns[name], line, name)
+            rows["value"], given = file.numbers(columns[column_name], line, column_name)
             rows["kind"] = NUMBER
         parts.append(rows[given])  # an empty field is no reading
     return Readings(np.concatenate(parts), texts)
@@ -206,7 +213,8 @@ def _tag_ids(
     count = len(columns[layout.value])
     name = mapping.equipment.column
     if name is not None:
-        equipment, machines = _codes(file, columns[name], line, name)
+        equipment, values = _codes(file, columns[name], line, name)
+        machines = [mapping.equipment.equipment_id(value) for value in values]
     else:
         equipment, machines = np.zeros(count, np.int32), [mapping.equipment_id(file.path.stem)]
     measurement, measurements = _codes(file, columns[layout.measurement], line, layout.measurement)

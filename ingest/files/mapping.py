@@ -39,25 +39,41 @@ class Timestamp(Section):
 
 
 class Source(Section):
-    """Which machine a row belongs to: a fixed id, a column, or a template over the file's stem."""
+    """Which machine a row belongs to: a fixed id, a template over the file's stem, or a column.
+
+    A column's values are the machines' ids, or what a template makes of them.
+    """
 
     id: str | None = Field(None, min_length=1)
     column: str | None = Field(None, min_length=1)
-    template: str | None = Field(None, description="such as SKAB-{stem}")
+    template: str | None = Field(None, description="such as SKAB-{stem}; with column, PDM-{value}")
     name: str | None = Field(None, description="template too; the id where it is left out")
     type: str = "machine"
     area: str | None = None
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Source:
-        if sum(given is not None for given in (self.id, self.column, self.template)) != 1:
-            raise ValueError("give exactly one of id, column, template")
+        if sum(given is not None for given in (self.id, self.column or self.template)) != 1:
+            raise ValueError("give exactly one of id, column, template; a column may have a template")
         for template in (self.template, self.name):
-            if template is not None and "{" in template.replace("{stem}", ""):
-                raise ValueError(f"{{stem}} is the only placeholder. Got: {template!r}")
-        if self.template is not None and "{stem}" not in self.template:
-            raise ValueError(f"template must hold {{stem}}; a fixed id is written as id. Got: {self.template!r}")
+            if template is not None and "{" in template.replace(self.placeholder, ""):
+                raise ValueError(f"{self.placeholder} is the only placeholder. Got: {template!r}")
+        if self.template is not None and self.placeholder not in self.template:
+            raise ValueError(
+                f"template must hold {self.placeholder}; a fixed id is written as id. Got: {self.template!r}"
+            )
         return self
+
+    @property
+    def placeholder(self) -> str:
+        """What a template is filled with: the column's value, or the file's stem."""
+        return "{value}" if self.column is not None else "{stem}"
+
+    def equipment_id(self, value: str) -> str:
+        """The machine of a column's value or of a file's stem."""
+        if self.id is not None:
+            return self.id
+        return value if self.template is None else self.template.replace(self.placeholder, value)
 
 
 class Column(Section):
@@ -118,8 +134,8 @@ class Mapping(Section):
         if self.layout == "wide":
             if not self.columns:
                 raise ValueError("columns: a wide map names at least one")
-            if self.long is not None or self.equipment.column is not None:
-                raise ValueError("long and equipment.column belong to the long layout")
+            if self.long is not None:
+                raise ValueError("long belongs to the long layout")
             if self.belongs_to is None:
                 raise ValueError("belongs_to: a wide map names the plant of its machines (plant_id, name)")
             meanings = [(column.measurement, column.position) for column in self.columns.values()]
@@ -131,7 +147,7 @@ class Mapping(Section):
         elif self.columns or self.long is None:
             raise ValueError("a long map has the key long, and no columns")
         for column in self.ignored:
-            if column in self.columns or column == self.timestamp.column:
+            if column in self.columns or column in (self.timestamp.column, self.equipment.column):
                 raise ValueError(f"ignored: column {column!r} is mapped as well")
         return self
 
@@ -139,7 +155,7 @@ class Mapping(Section):
         """The machine of the file `<stem>.csv`; for maps whose equipment is fixed or a template."""
         if self.equipment.column is not None:
             raise MapFileError(f"equipment is read from the column {self.equipment.column!r}, not from the file's name")
-        return self.equipment.id or str(self.equipment.template).replace("{stem}", stem)
+        return self.equipment.equipment_id(stem)
 
     def node(self, equipment_id: str, column: Column) -> str:
         """The node id under which a replay serves a column."""
@@ -149,13 +165,14 @@ class Mapping(Section):
     def plant(self, url: str, stems: Sequence[str] = ("replay",)) -> Plant:
         """The plant description of a replay at `url` of the files `<stem>.csv`, a machine each.
 
-        Raises MapFileError for maps that read the machine from a column: what their tags are, the map doesn't say.
+        Where the machine is a column, `stems` are its values. Raises MapFileError for maps of the long layout:
+        what their tags are, the map doesn't say.
         """
         if self.belongs_to is None:
             raise MapFileError("a map without belongs_to doesn't describe a plant; use that of its plant.yml")
         equipment = {}
         for stem in stems:
-            equipment_id = self.equipment_id(stem)
+            equipment_id = self.equipment.equipment_id(stem)
             tags = [
                 Tag(
                     node=self.node(equipment_id, column),
@@ -171,7 +188,7 @@ class Mapping(Section):
                 for column in self.columns.values()
             ]
             equipment[equipment_id] = Equipment(
-                name=(self.equipment.name or equipment_id).replace("{stem}", stem),
+                name=(self.equipment.name or equipment_id).replace(self.equipment.placeholder, stem),
                 type=self.equipment.type,
                 area=self.equipment.area,
                 server="replay",

@@ -25,7 +25,7 @@ class Match(Section):
     """Whether a row has its like in another file of the same folder: `matched` if so, else `unmatched`."""
 
     file: str
-    on: dict[str, str] = Field(min_length=1, description="columns of this file: columns of the other")
+    by: dict[str, str] = Field(min_length=1, description="columns of this file: columns of the other")
     ignored: list[str] = Field([], description="columns of the other file that are knowingly left out")
     matched: str
     unmatched: str
@@ -55,7 +55,7 @@ class Origin(Section):
     def needs(self) -> list[str]:
         """The columns of the file that it reads."""
         if self.match is not None:
-            return list(self.match.on)
+            return list(self.match.by)
         return [self.column] if self.column is not None else _PLACEHOLDER.findall(self.template or "")
 
 
@@ -112,7 +112,7 @@ class Shaper:
 
     def _value(self, name: str, origin: Origin, given: Mapping[str, Any]) -> Any:
         if origin.match is not None:
-            found = tuple(_plain(given[column]) for column in origin.match.on) in self._known[name]
+            found = tuple(_plain(given[column]) for column in origin.match.by) in self._known[name]
             return origin.match.matched if found else origin.match.unmatched
         if origin.template is not None:
             if empty := [column for column in origin.needs if given[column] is None]:
@@ -149,12 +149,12 @@ def _years_before(day: date, years: float) -> date:
 
 
 def _keys(path: Path, match: Match, separator: str) -> set[tuple[str, ...]]:
-    rows = FileRows(path, list(match.on.values()), [], match.ignored, separator)
+    rows = FileRows(path, list(match.by.values()), [], match.ignored, separator)
     keys = set()
     for line, given in rows.rows():
         if isinstance(given, str):
             raise FileError(f"{rows.place(line, None)}: has too few or too many fields: {given}")
-        keys.add(tuple(_plain(given[column]) for column in match.on.values()))
+        keys.add(tuple(_plain(given[column]) for column in match.by.values()))
     return keys
 
 

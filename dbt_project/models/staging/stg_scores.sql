@@ -14,6 +14,7 @@ renamed as (
         confidence,
         estimated_ttf,
         over_gap as is_over_gap,
+        scored_at,
         superseded_at
     from source
 )

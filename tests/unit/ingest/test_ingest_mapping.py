@@ -31,6 +31,17 @@ def test_a_replay_of_two_files_is_two_machines() -> None:
     assert plant.equipment["SKAB-1"].tags[0].node == "nsu=urn:millwright:replay;s=SKAB-1.vibration.1"
 
 
+def test_a_column_may_name_the_machines_of_a_wide_file() -> None:
+    mapping = load_mapping(MAPS / "azure_pdm" / "telemetry.yml")
+    plant = mapping.plant("opc.tcp://127.0.0.1:4841", ["1", "80"])
+    assert {name: machine.name for name, machine in plant.equipment.items()} == {
+        "PDM-1": "Machine 1",
+        "PDM-80": "Machine 80",
+    }
+    with pytest.raises(MapFileError, match="read from the column 'machineID'"):
+        mapping.equipment_id("telemetry_3h")
+
+
 def test_a_long_map_describes_no_plant() -> None:
     with pytest.raises(MapFileError, match="belongs_to"):
         load_mapping(MAPS / "demo_history.yml").plant("opc.tcp://127.0.0.1:4841")
@@ -48,8 +59,10 @@ def test_a_long_map_describes_no_plant() -> None:
         ("measurement: vibration", "measurement: smell", "must be one of temperature"),
         ('measurement: vibration, position: "1"', "measurement: temperature", "given twice"),
         ('template: "RIG-{stem}"', "template: RIG", "must hold {stem}"),
-        ('template: "RIG-{stem}"', "column: c", "belong to the long layout"),
+        ('template: "RIG-{stem}"', 'column: c, template: "RIG-{stem}"', "{value} is the only placeholder"),
+        ('template: "RIG-{stem}"', "column: c, template: RIG", "must hold {value}"),
         ('template: "RIG-{stem}"', "id: A, column: c", "exactly one of id, column, template"),
+        ('template: "RIG-{stem}"}', "column: label}", "is mapped as well"),
         ("ignored: [label]", "ignored: [a]", "is mapped as well"),
         ("belongs_to: {plant_id: RIG, name: A rig}", "", "names the plant"),
     ],
