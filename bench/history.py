@@ -22,7 +22,7 @@ MEASUREMENTS: Final = ("power", "speed", "temperature", "vibration")
 STEP: Final = 5
 CLOCKS: Final = ("minute", "hour", "window_end")
 BUILT = """
-SELECT n.nspname, c.relname FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
+SELECT n.nspname, c.relname, c.relkind = 'p' FROM pg_class AS c INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
 WHERE n.nspname IN ('intermediate', 'marts') AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY 1, 2
 """
 INDEXES = """
@@ -31,6 +31,12 @@ SELECT indexdef, format('%%I.%%I', schemaname, indexname) FROM pg_indexes WHERE 
 COLUMNS = """
 SELECT attname, format_type(atttypid, NULL), attnotnull FROM pg_attribute
 WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+"""
+PARTITIONS = """
+SELECT ops.ensure_day_partitions({name}::regclass, array(
+    SELECT DISTINCT r.utc_day - w.day
+    FROM (SELECT DISTINCT ({clock} AT TIME ZONE 'UTC')::date AS utc_day FROM {table}) AS r CROSS JOIN ({whereto}) AS w
+))
 """
 COPY = "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} AS r CROSS JOIN ({whereto}) AS w {where}"
 PLANT = """
@@ -99,15 +105,15 @@ def make_plant(settings: Settings, equipment: int, sampled: int, days: int, hour
         admin.execute("VACUUM ANALYZE")
         transform(settings, moment, "+tag:minute,resource_type:model")
         if equipment > sampled:
-            _copy(admin, _others(sampled, equipment), thin=False)
+            _copy(settings, _others(sampled, equipment), thin=False)
         admin.execute("VACUUM ANALYZE")
 
 
 def add_days(settings: Settings, days: int) -> None:
     """Copy the newest day to the `days` days before it."""
+    if days:
+        _copy(settings, sql.SQL("SELECT 0 AS further, day FROM generate_series(1, {}) AS day").format(days), thin=True)
     with connect(settings, Role.ADMIN, autocommit=True) as admin:
-        if days:
-            _copy(admin, sql.SQL("SELECT 0 AS further, day FROM generate_series(1, {}) AS day").format(days), thin=True)
         admin.execute("VACUUM ANALYZE")
 
 
@@ -130,35 +136,49 @@ def _others(sampled: int, equipment: int) -> sql.Composed:
     )
 
 
-def _copy(admin: psycopg.Connection, whereto: sql.Composed, thin: bool) -> None:
+def _copy(settings: Settings, whereto: sql.Composed, thin: bool) -> None:
     """Add every table's rows again for each row (machines further, days back) of the query `whereto`."""
-    for schema, name in admin.execute(BUILT).fetchall():
-        table = sql.Identifier(schema, name)
-        indexes = admin.execute(INDEXES, (schema, name)).fetchall()
-        columns = admin.execute(COLUMNS, (f"{schema}.{name}",)).fetchall()
-        clock = next((column for column, _, _ in columns if column in CLOCKS), None)
-        kept = [
-            (column, kind)
-            for column, kind, required in columns
-            if not (thin and schema == "marts") or required or column in {"equipment_id", "tag_id", "built_xid", clock}
-        ]
-        where: sql.Composable = sql.SQL("")
-        if thin and clock and clock != "hour":
-            where = sql.SQL("WHERE extract(MINUTE FROM r.{})::integer % {} = 0").format(sql.Identifier(clock), STEP)
-        copy = sql.SQL(COPY).format(
+    with connect(settings, Role.TRANSFORM, autocommit=True) as owner:
+        for schema, name, is_partitioned in owner.execute(BUILT).fetchall():
+            with owner.transaction():
+                _copy_table(owner, schema, name, is_partitioned, whereto, thin)
+
+
+def _copy_table(
+    owner: psycopg.Connection, schema: str, name: str, is_partitioned: bool, whereto: sql.Composed, thin: bool
+) -> None:
+    table = sql.Identifier(schema, name)
+    indexes = owner.execute(INDEXES, (schema, name)).fetchall()
+    columns = owner.execute(COLUMNS, (f"{schema}.{name}",)).fetchall()
+    clock = next((column for column, _, _ in columns if column in CLOCKS), "")
+    kept = [
+        (column, kind)
+        for column, kind, required in columns
+        if not (thin and schema == "marts") or required or column in {"equipment_id", "tag_id", "built_xid", clock}
+    ]
+    where: sql.Composable = sql.SQL("")
+    if thin and clock in ("minute", "window_end"):
+        where = sql.SQL("WHERE extract(MINUTE FROM r.{})::integer % {} = 0").format(sql.Identifier(clock), STEP)
+    if is_partitioned:
+        owner.execute(
+            sql.SQL(PARTITIONS).format(
+                name=f"{schema}.{name}", clock=sql.Identifier(clock), table=table, whereto=whereto
+            )
+        )
+    # Filling an index row by row takes several times as long as making it anew.
+    for _, index in indexes:
+        owner.execute(f"DROP INDEX {index}")
+    owner.execute(
+        sql.SQL(COPY).format(
             table=table,
             columns=sql.SQL(", ").join(sql.Identifier(column) for column, _ in kept),
             values=sql.SQL(", ").join(_moved(column, kind) for column, kind in kept),
             whereto=whereto,
             where=where,
         )
-        with admin.transaction():
-            # Filling an index row by row takes several times as long as making it anew.
-            for _, index in indexes:
-                admin.execute(f"DROP INDEX {index}")
-            admin.execute(copy)
-            for definition, _ in indexes:
-                admin.execute(definition)
+    )
+    for definition, _ in indexes:
+        owner.execute(definition.replace(" ON ONLY ", " ON "))  # or a partition's own would not be made
 
 
 def _moved(column: str, kind: str) -> sql.Composable:

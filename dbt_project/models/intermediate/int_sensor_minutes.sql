@@ -26,7 +26,7 @@ touched as materialized (
         and source_ts < '{{ new.to_ts }}'::timestamptz
 ),
 
-{% if new.count > 200000 -%}
+{% if new.tag_minutes > 200000 -%}
 -- Many keys, such as a backfill's: one pass over their stretch of time.
 wanted as (
     select readings.* from readings
@@ -37,8 +37,8 @@ wanted as (
         and readings.source_ts < '{{ new.to_ts }}'::timestamptz
 ),
 {%- else -%}
--- Few keys, such as a minute's: an index probe each. The bounds are literals, so that the other partitions are
--- pruned when the statement is planned.
+-- Few keys, such as a minute's: an index probe each, fenced, for the newest minute is beyond the planner's statistics.
+-- The bounds are literals, so that the other partitions are pruned when the statement is planned.
 wanted as (
     select minute_readings.* from touched
     cross join lateral (
@@ -49,6 +49,7 @@ wanted as (
             and readings.source_ts < touched.minute + interval '1 minute'
             and readings.source_ts >= '{{ new.from_ts }}'::timestamptz
             and readings.source_ts < '{{ new.to_ts }}'::timestamptz
+        offset 0
     ) as minute_readings
 ),
 {%- endif %}
