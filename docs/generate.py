@@ -82,6 +82,26 @@ def _parameter(parameter: Any) -> str:
     return f"| `{label}` | {' '.join((parameter.help or '').split())}{suffix} |"
 
 
+def enterprise_page() -> str:
+    """Every table that MES, SAP and CMMS are loaded into: its columns, types and what is allowed."""
+    from ingest.files.contracts import CONTRACTS
+
+    lines = [
+        GENERATED,
+        "# Tables of MES, SAP and CMMS\n",
+        "What `python -m ingest load` takes. A file is named after its table and has these columns, or a map says",
+        "which of its own they are. Times are ISO 8601, in UTC where they name no zone.\n",
+    ]
+    for contract in CONTRACTS.values():
+        lines += [f"## {contract.table}\n", f"One row per {contract.grain.removeprefix('an ').removeprefix('a ')}.\n"]
+        lines += ["| column | type | meaning | allowed |", "|---|---|---|---|"]
+        for column in contract.columns:
+            shown = "key" if column.key else column.type + ("" if column.required else ", or empty")
+            lines.append(f"| `{column.name}` | {shown} | {column.about} | {column.rule} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
 TABLES = """
 SELECT n.nspname, c.relname, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END, obj_description(c.oid, 'pg_class'),
     (SELECT json_agg(json_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -125,6 +145,7 @@ def main() -> None:
     reference.mkdir(exist_ok=True)
     (reference / "settings.md").write_text(settings_page())
     (reference / "commands.md").write_text(commands_page())
+    (reference / "enterprise.md").write_text(enterprise_page())
     with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
         Path(folder).chmod(0o755)  # as root, Postgres runs as a system user that has to get in
         probe.bind(("127.0.0.1", 0))

@@ -164,7 +164,9 @@ def run_command(
     raise typer.Exit(run(settings, load_plant(plant or settings.plant), server))
 
 
-rejected_app = typer.Typer(no_args_is_help=True, help="Readings that couldn't be used: list, retry, export.")
+rejected_app = typer.Typer(
+    no_args_is_help=True, help="What couldn't be used: list, retry or export readings; rows of MES, SAP and CMMS."
+)
 app.add_typer(rejected_app, name="rejected")
 
 ReasonOption = Annotated[str | None, typer.Option(help="only reasons that contain this")]
@@ -206,6 +208,34 @@ def rejected_list_command(
             return
         for table in tables(counts, newest(connection, wanted, limit)):
             Console().print(table)
+
+
+@rejected_app.command("rows")
+def rejected_rows_command(
+    table: Annotated[str | None, typer.Option(help="only rows for this table, such as mes_shifts")] = None,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="how many of the newest")] = 20,
+) -> None:
+    """Count rows of MES, SAP and CMMS that couldn't be loaded, by table and reason, and show the newest."""
+    from rich.console import Console
+
+    from ingest.files.contracts import CONTRACTS
+    from ingest.files.rejected_rows import WantedRows, newest_rows, row_tables, rows_by_reason
+    from warehouse.roles import Role, connect
+
+    if table is not None and table not in CONTRACTS:
+        raise IngestError(f"--table must be one of {', '.join(CONTRACTS)}. Got: {table!r}")
+    began, ended = (None if moment is None else moment.replace(tzinfo=UTC) for moment in (since, until))
+    wanted = WantedRows(table, reason, began, ended)
+    with connect(Settings(), Role.INGEST) as connection:
+        counts = rows_by_reason(connection, wanted)
+        if not counts:
+            typer.echo("no rejected rows")
+            return
+        for shown in row_tables(counts, newest_rows(connection, wanted, limit)):
+            Console().print(shown)
 
 
 @rejected_app.command("retry")

@@ -8,7 +8,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+from typer.testing import CliRunner
 
+from ingest.__main__ import app
 from ingest.errors import IngestError
 from ingest.files.load import Query, load
 from warehouse.settings import Settings
@@ -234,3 +236,30 @@ def test_an_unknown_system_or_table_is_answered(
 ) -> None:
     with pytest.raises(IngestError, match=wrong):
         load(warehouse, system, [tmp_path / f"{name}.csv"])
+
+
+def test_the_commands_load_and_show_what_was_refused(
+    warehouse: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("var", "postgres_port"):
+        monkeypatch.setenv(f"MILLWRIGHT_{name.upper()}", str(getattr(warehouse, name)))
+    monkeypatch.setenv("PGDATABASE", warehouse.pgdatabase)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("MILLWRIGHT_LOAD_FROM", "sqlite://")
+    select, runner = tmp_path / "shift.sql", CliRunner()
+    select.write_text("SELECT 'S1' AS id, 'day' AS name, '2026-01-01' AS von, '2026-01-02' AS bis")
+    described = tmp_path / "shifts.yml"
+    described.write_text(
+        "table: mes_shifts\ncolumns: {shift_id: id, shift: name, starts_at: von, ends_at: bis, available_at: von}\n"
+    )
+    assert runner.invoke(app, ["rejected", "rows"]).stdout == "no rejected rows\n"
+    done = runner.invoke(app, ["load", "mes", "--query", f"@{select}", "--map", str(described)])
+    assert done.stdout == "raw.mes_shifts: 1 rows, 1 new, 0 changed, 0 rejected\n"
+    path = tmp_path / "mes_shifts.csv"
+    path.write_text("shift_id,shift,starts_at,ends_at,available_at\nS2,day,2026-01-02,2026-01-01,2026-01-01\n")
+    done = runner.invoke(app, ["load", "mes", str(path)])
+    assert done.stdout.startswith("raw.mes_shifts: 1 rows, 0 new, 0 changed, 1 rejected; see")
+    shown = runner.invoke(app, ["rejected", "rows", "--table", "mes_shifts", "--reason", "AFTER"]).stdout
+    assert "must be after starts_at, 2026-01-02" in shown
+    assert "shift_id=S2" in shown
+    assert runner.invoke(app, ["rejected", "rows", "--table", "mes_downtime"]).stdout == "no rejected rows\n"

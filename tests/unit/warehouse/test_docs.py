@@ -23,7 +23,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["settings", "commands"])
+@pytest.mark.parametrize("page", ["settings", "commands", "enterprise"])
 def test_the_reference_is_what_the_code_says(page: str) -> None:
     written = (HOME / "docs" / "reference" / f"{page}.md").read_text()
     assert written == getattr(generator(), f"{page}_page")(), "run: python docs/generate.py"
