@@ -25,6 +25,7 @@ FLAT = tuple(f"{m}_flat_minutes" for m in MEASUREMENTS)
 FEATURES = (*DEVIATIONS, *FLAT, "load_ratio")
 MART = "marts.gold_ml_features"
 NEEDED = ("equipment_id", "window_end", "is_running", "in_maintenance", "over_gap", "available_at", "built_xid")
+TRAINING_SET = "marts.ml_training_set"
 
 _EPOCH_2000 = 946_684_800
 
@@ -70,22 +71,22 @@ def from_micros(value: int) -> datetime:
     return datetime.fromtimestamp(value // 1_000_000, UTC).replace(microsecond=value % 1_000_000)
 
 
-def require_mart(connection: psycopg.Connection) -> None:
-    """Raise ContractError unless the mart has every column that models need, in a numeric type where it counts."""
+def require_mart(connection: psycopg.Connection, mart: str = MART, needed: tuple[str, ...] = NEEDED) -> None:
+    """Raise ContractError unless `mart` has every column that models need, in a numeric type where it counts."""
     rows = connection.execute(
         "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute"
         " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
-        (MART,),
+        (mart,),
     ).fetchall()
     types: dict[str, str] = dict(rows)
     if not types:
-        raise ContractError(f"{MART} doesn't exist or can't be read: run the transform first")
+        raise ContractError(f"{mart} doesn't exist or can't be read: run the transform first")
     numeric = {"double precision", "real", "numeric", "smallint", "integer", "bigint"}
-    wrong = [name for name in (*NEEDED, *FEATURES) if name not in types]
+    wrong = [name for name in (*needed, *FEATURES) if name not in types]
     wrong += [f"{name} ({types[name]})" for name in FEATURES if name in types and types[name] not in numeric]
     if wrong:
         raise ContractError(
-            f"{MART} doesn't match the models' feature contract: missing or not numeric: {', '.join(wrong)}"
+            f"{mart} doesn't match the models' feature contract: missing or not numeric: {', '.join(wrong)}"
         )
 
 

@@ -1,4 +1,4 @@
-"""Which rows of the feature mart a model is trained and judged on, as of a moment.
+"""Which rows of `marts.ml_training_set` a model is trained and judged on, as of a moment.
 
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
 over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
@@ -22,16 +22,13 @@ from ml.features import Windows, micros
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import GRID_MINUTES, Policy
 
-# A row is as it was at its time where nothing in its windows came later than the grace.
-_USABLE = (
-    "g.is_running AND g.in_maintenance IS NOT TRUE AND g.window_end <= %(moment)s"
-    " AND g.available_at <= g.window_end + %(grace)s"
-)
+# A row is as it was at its time where nothing that it was made from came later than the grace.
+_USABLE = "g.window_end <= %(moment)s AND g.available_at <= g.window_end + %(grace)s"
 # Minutes since 1970 that a window ends on.
 _ENDS = "(extract(epoch FROM g.window_end) / 60)::bigint"
 # Hashed, so that a step that divides an hour doesn't pick the same minute of every hour.
 _THINNED = (
-    "FROM marts.gold_ml_features AS g WHERE "
+    "FROM marts.ml_training_set AS g WHERE "
     + _USABLE
     + (
         f" AND {_ENDS} %% %(grid)s = 0"
@@ -40,7 +37,7 @@ _THINNED = (
 )
 _NEAR = (
     "FROM unnest(%(machines)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[]) AS e (machine, since, until)"
-    " JOIN marts.gold_ml_features AS g ON g.equipment_id = e.machine"
+    " JOIN marts.ml_training_set AS g ON g.equipment_id = e.machine"
     " AND g.window_end > e.since AND g.window_end <= e.until WHERE " + _USABLE
 )
 
@@ -69,6 +66,7 @@ class Sample:
 def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sample:
     """Read and label the training rows as of `moment`."""
     features.require_mart(connection)
+    features.require_mart(connection, features.TRAINING_SET, ("equipment_id", "window_end", "over_gap", "available_at"))
     counted = connection.execute(
         f"SELECT count(*), count(*) FILTER (WHERE {_ENDS} %% %(grid)s = 0), min(window_end), max(window_end)"
         " FROM marts.gold_ml_features AS g WHERE window_end <= %(moment)s",

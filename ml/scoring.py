@@ -44,6 +44,14 @@ _FIRST = (
     "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end <= %(moment)s"
     " AND g.window_end > %(after)s ORDER BY g.window_end, g.equipment_id"
 )
+# Late data may also say that the machine stood or was maintained: then there is nothing to score in its place.
+_UNFIT = (
+    "UPDATE ml.scores AS s SET superseded_at = clock_timestamp() FROM marts.gold_ml_features AS g"
+    " WHERE g.built_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)"
+    " AND NOT pg_visible_in_snapshot(g.built_xid, %(since)s::pg_snapshot) AND (" + _FITTING + ") IS NOT TRUE"
+    " AND s.equipment_id = g.equipment_id AND s.window_end = g.window_end AND s.role <> 'replayed'"
+    " AND s.superseded_at IS NULL RETURNING s.role"
+)
 _BETWEEN = (
     "FROM marts.gold_ml_features AS g WHERE " + _FITTING + " AND g.window_end > %(after)s"
     " AND g.window_end <= %(until)s ORDER BY g.window_end, g.equipment_id"
@@ -91,14 +99,16 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
             "oldest": moment - OLDEST,
         }  # fmt: skip
         windows = features.read(connection, _NEW if read.since else _FIRST, parameters)
-        scored = superseded = 0
-        for role, (version, card) in cards.items():
-            for start in range(0, len(windows), CHUNK):
-                part = windows.take(np.arange(start, min(start + CHUNK, len(windows))))
+        scored = 0
+        superseded = 0 if read.since is None else _champions(connection.execute(_UNFIT, parameters))
+        for start in range(0, len(windows), CHUNK):
+            part = windows.take(np.arange(start, min(start + CHUNK, len(windows))))
+            vectors = [json.dumps(vector(x)) for x in part.x]
+            superseded += _supersede(connection, part, vectors)
+            for role, (version, card) in cards.items():
                 scores = card.score(part.x, part.equipment)
-                new, old = _store(connection, part, scores, version, role, moment, card.contract)
-                if role == registry.CHAMPION:
-                    scored, superseded = scored + new, superseded + old
+                new = _store(connection, part, vectors, scores, version, role, moment, card.contract)
+                scored += new if role == registry.CHAMPION else 0
         watermark.move(connection, read, moment)
         seconds = time.perf_counter() - began
         result = ScoringResult(
@@ -172,44 +182,61 @@ def vector(x: np.ndarray[Any, Any]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else float(value) for name, value in zip(FEATURES, x, strict=True)}
 
 
+def _champions(marked: psycopg.Cursor[Any]) -> int:
+    """How many of the scores that a statement marked were the champion's."""
+    return sum(role == registry.CHAMPION for (role,) in marked)
+
+
+def _supersede(connection: psycopg.Connection, windows: Windows, vectors: list[str]) -> int:
+    """Mark the scores, of any version, that were made from another vector of a window or without its gap; returns how
+    many were the champion's.
+
+    A window that was built again from the same readings keeps its score.
+    """
+    ends = [windows.end(row) for row in range(len(windows))]
+    marked = connection.execute(
+        """
+        WITH made AS MATERIALIZED (
+            SELECT s.score_id
+            FROM unnest(%s::text[], %s::timestamptz[], %s::jsonb[], %s::boolean[])
+                AS w (equipment_id, window_end, features, over_gap)
+            JOIN ml.scores AS s USING (equipment_id, window_end)
+            LEFT JOIN ml.scored_features AS f USING (score_id)
+            WHERE s.superseded_at IS NULL AND s.role <> 'replayed'
+                AND (f.features IS DISTINCT FROM w.features OR s.over_gap <> w.over_gap)
+        )
+        UPDATE ml.scores AS s SET superseded_at = clock_timestamp() FROM made WHERE s.score_id = made.score_id
+        RETURNING s.role
+        """,
+        (windows.equipment.tolist(), ends, vectors, windows.over_gap.tolist()),
+    )
+    return _champions(marked)
+
+
 def _store(
     connection: psycopg.Connection,
     windows: Windows,
+    vectors: list[str],
     scores: Scores,
     version: str,
     role: str,
     moment: datetime,
     contract: str,
-) -> tuple[int, int]:
-    """Store scores whose vector is new; returns (stored, superseded)."""
+) -> int:
+    """Store the scores of windows that have none by this version in this role; returns how many."""
     if not len(windows):
-        return 0, 0
+        return 0
     current = connection.execute(
         """
-        SELECT s.equipment_id, s.window_end, s.score_id, f.features
+        SELECT s.equipment_id, s.window_end
         FROM unnest(%s::text[], %s::timestamptz[]) AS w (equipment_id, window_end)
         JOIN ml.scores AS s USING (equipment_id, window_end)
-        LEFT JOIN ml.scored_features AS f USING (score_id)
         WHERE s.model_version = %s AND s.role = %s AND s.superseded_at IS NULL
         """,
         (windows.equipment.tolist(), [windows.end(i) for i in range(len(windows))], version, role),
     )
-    known = {(machine, end): (score_id, kept) for machine, end, score_id, kept in current}
-    vectors = [vector(x) for x in windows.x]
-    fresh: list[int] = []
-    replaced: list[int] = []
-    for index in range(len(windows)):
-        before = known.get((str(windows.equipment[index]), windows.end(index)))
-        # A window that was built again from the same readings has the same score; it is not made twice.
-        if before is not None and before[1] == vectors[index]:
-            continue
-        if before is not None:
-            replaced.append(before[0])
-        fresh.append(index)
-    if replaced:
-        connection.execute(
-            "UPDATE ml.scores SET superseded_at = clock_timestamp() WHERE score_id = ANY(%s)", (replaced,)
-        )
+    known = set(current.fetchall())
+    fresh = [row for row in range(len(windows)) if (str(windows.equipment[row]), windows.end(row)) not in known]
     rows = [_row(windows, scores, index) for index in fresh]
     if rows:
         columns = [list(column) for column in zip(*rows, strict=True)]
@@ -230,10 +257,10 @@ def _store(
             """,
             (
                 version, role, moment, *columns, contract, columns[0], columns[1],
-                [json.dumps(vectors[index]) for index in fresh],
+                [vectors[index] for index in fresh],
             ),
         )  # fmt: skip
-    return len(fresh), len(replaced)
+    return len(fresh)
 
 
 def _copy_replayed(

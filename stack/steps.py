@@ -19,8 +19,9 @@ from stack.errors import StackError
 from warehouse.settings import HOME, Settings
 
 Report = Callable[[str, int, int | None], None]
-# What the first score waits for: the minute path and the views that it reads. Boards and facts are built by their DAGs.
-FIRST_BUILD = "+tag:minute"
+# What the first score waits for: the minute path and the views that it and the first training read. Boards and facts
+# are built by their DAGs.
+FIRST_BUILD = "+tag:minute +ml_training_set"
 # Of the days before the last one training takes every fifth minute anyway; silver's past days are for looking at.
 FIRST_BUILD_VARS = {"gold_stride": GRID_MINUTES, "gold_dense_days": 1, "silver_days": 1}
 # That of `python -m simulator serve`: the live plant goes on where the history ends.

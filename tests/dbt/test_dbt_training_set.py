@@ -8,7 +8,7 @@ from tests.dbt.site import MINUTE, START, Site, day, land
 
 def test_the_training_set_has_the_models_features_in_their_order(site: Site) -> None:
     land(site.admin, day(START, 20, seed=4))
-    site.transform(START + 20 * MINUTE, "+ml_training_set")
+    site.transform(START + 20 * MINUTE, "+ml_training_set", tests=True)
     columns = site.admin.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = 'marts.ml_training_set'::regclass AND attnum > 0"
         " ORDER BY attnum"

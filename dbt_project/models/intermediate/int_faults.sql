@@ -44,6 +44,16 @@ unioned as (
         available_at as known_at,
         false as is_failure
     from caught
+),
+
+-- The stretch in which a fault is the next one: what looks ahead joins it by range, a machine's few faults at a time.
+ordered as (
+    select
+        *,
+        coalesce(
+            lag(fault_at) over (partition by equipment_id order by fault_at, fault_id), '-infinity'
+        ) as next_since
+    from unioned
 )
 
-select * from unioned
+select * from ordered

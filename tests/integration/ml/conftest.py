@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,12 +13,16 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+import yaml
+from jinja2 import Environment
 
+from ml import features
 from ml.features import MEASUREMENTS, WINDOWS
 from ml.policy import Policy
 from tests.conftest import free_port
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
+from warehouse.transform import PROJECT
 
 START = datetime(2026, 3, 6, tzinfo=UTC)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -125,6 +130,22 @@ def fill(
         )
 
 
+def training_set() -> str:
+    """The SQL of `ml_training_set` and of the views below it, as dbt would render it over raw, ml and the mart."""
+    models = {path.stem: path.read_text() for path in (PROJECT / "models").rglob("*.sql")}
+    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
+
+    def ref(name: str) -> str:
+        return features.MART if features.MART.endswith(f".{name}") else f"({render(name)})"
+
+    def render(name: str) -> str:
+        text = re.sub(r"\{\{ config\(.*?\) \}\}", "", models[name], flags=re.DOTALL)
+        template = Environment(extensions=["jinja2.ext.do"]).from_string(text)
+        return template.render(ref=ref, var=variables.__getitem__, source=lambda schema, table: f"{schema}.{table}")
+
+    return render("ml_training_set")
+
+
 @pytest.fixture
 def policy() -> Policy:
     """Four days are a short history: what lies around a failure is cut closer than in a plant."""
@@ -156,6 +177,7 @@ def site(
         columns = ", ".join(f"{name} {kind}" for name, kind in mart_columns().items())
         transform.execute(f"CREATE TABLE marts.gold_ml_features ({columns}, UNIQUE (equipment_id, window_end))")  # type: ignore[call-overload]
         transform.execute("CREATE INDEX ON marts.gold_ml_features (built_xid)")
+        transform.execute(f"CREATE VIEW {features.TRAINING_SET} AS {training_set()}")  # type: ignore[call-overload]
     with connect(settings, Role.INGEST) as ingest:
         ingest.execute("INSERT INTO raw.plants VALUES ('P', 'Plant', 'UTC')")
         for machine in MACHINES:

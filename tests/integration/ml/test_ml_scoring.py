@@ -64,6 +64,50 @@ def test_late_data_supersedes_what_it_changed_and_only_that(
     assert rows[1][1] > rows[0][1]
 
 
+def test_late_data_supersedes_a_former_champions_scores_too(
+    trained: Settings, build: Fill, admin: psycopg.Connection
+) -> None:
+    moment = START + timedelta(days=1)
+    scoring.score(trained, moment)
+    admin.execute("UPDATE ml.scores SET model_version = 'former'")
+    late = moment - 2 * MINUTE
+    build(late, moment, (Fault("PUMP-1", "pressure", late, late + MINUTE, 9.0),), machines=("PUMP-1",))
+    result = scoring.score(trained, moment)
+    assert (result.windows, result.scored, result.superseded) == (2, 2, 2)
+    former = admin.execute(
+        "SELECT window_end FROM ml.scores WHERE model_version = 'former' AND superseded_at IS NOT NULL ORDER BY 1"
+    )
+    assert former.fetchall() == [(late + MINUTE,), (moment,)]
+
+
+def test_a_window_in_which_the_machine_stood_after_all_has_no_score(
+    trained: Settings, build: Fill, admin: psycopg.Connection
+) -> None:
+    moment = START + timedelta(days=1)
+    scoring.score(trained, moment)
+    build(moment - MINUTE, moment, machines=("PUMP-1",), state="stopped")
+    assert scoring.score(trained, moment).superseded == 1
+    left = admin.execute(
+        "SELECT equipment_id FROM ml.scores WHERE window_end = %s AND superseded_at IS NULL ORDER BY 1", (moment,)
+    )
+    assert left.fetchall() == [("PUMP-2",), ("PUMP-3",)]
+
+
+def test_a_gap_that_is_known_late_is_said_by_a_new_score(trained: Settings, admin: psycopg.Connection) -> None:
+    moment = START + timedelta(days=1)
+    scoring.score(trained, moment)
+    admin.execute(
+        "UPDATE marts.gold_ml_features SET over_gap = true, built_xid = pg_current_xact_id()"
+        " WHERE equipment_id = 'PUMP-2' AND window_end = %s",
+        (moment,),
+    )
+    assert scoring.score(trained, moment).superseded == 1
+    said = admin.execute(
+        "SELECT over_gap FROM ml.scores WHERE equipment_id = 'PUMP-2' AND window_end = %s ORDER BY score_id", (moment,)
+    )
+    assert said.fetchall() == [(False,), (True,)]
+
+
 def test_stopped_machines_are_not_scored(trained: Settings, build: Fill) -> None:
     moment = START + timedelta(days=1)
     scoring.score(trained, moment)

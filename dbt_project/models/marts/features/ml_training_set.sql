@@ -70,13 +70,10 @@ final as (
         order by vectors.score_id
         limit 1
     ) as first_scored on true
-    left join lateral (
-        select faults.*
-        from faults
-        where faults.equipment_id = mart.equipment_id and faults.fault_at >= mart.window_end
-        order by faults.fault_at
-        limit 1
-    ) as next_fault on true
+    left join faults as next_fault
+        on
+            mart.equipment_id = next_fault.equipment_id
+            and mart.window_end > next_fault.next_since and mart.window_end <= next_fault.fault_at
     left join lateral (
         select answers.*
         from answers
