@@ -7,8 +7,7 @@
 {% macro feature_blocks() -%}
     {%- set block = var('windows')[0] -%}
     select
-        equipment_id,
-        measurement,
+        series_id,
         phase,
         block_end as number,
         count(mean) as mean_n,
@@ -29,7 +28,16 @@
         max(tag_count) as tag_count
     from (
         select
-            measured.*,
+            measured.series_id,
+            measured.number,
+            measured.mean,
+            measured.mean_min,
+            measured.mean_max,
+            measured.deviation,
+            measured.is_flat,
+            measured.reading_count,
+            measured.good_count,
+            measured.tag_count,
             phases.phase,
             measured.number + (phases.phase - measured.number % {{ block }} + {{ block }}) % {{ block }} as block_end
         from measured
@@ -37,8 +45,7 @@
             on measured.equipment_id = phases.equipment_id and measured.number / 60 = phases.hour_number
         union all
         select
-            targets.equipment_id,
-            series.measurement,
+            series.series_id,
             null as number,
             null as mean,
             null as mean_min,
@@ -53,5 +60,5 @@
         from targets
         inner join series on targets.equipment_id = series.equipment_id
     ) as minutes_of_blocks
-    group by equipment_id, measurement, phase, block_end
+    group by series_id, phase, block_end
 {%- endmacro %}

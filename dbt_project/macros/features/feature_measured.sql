@@ -1,10 +1,10 @@
-{#- One row per equipment, measurement and minute from the CTE positions of gold_ml_features. Where there is one tag
+{#- One row per measurement of a machine (series_id) and minute from the CTE positions of gold_ml_features. Where there is one tag
     nothing has to be combined, which spares the most of the work; of several positions the farthest from its baseline
     counts, and each may be the stuck one. -#}
 {% macro feature_measured() -%}
     select
+        series_id,
         equipment_id,
-        measurement,
         number,
         mean,
         mean as mean_min,
@@ -18,8 +18,8 @@
     where tags_of_measurement = 1
     union all
     select
+        series_id,
         equipment_id,
-        measurement,
         number,
         avg(mean) as mean,
         min(mean) as mean_min,
@@ -31,5 +31,5 @@
         count(*)::integer as tag_count
     from positions
     where tags_of_measurement > 1
-    group by equipment_id, measurement, number
+    group by series_id, equipment_id, number
 {%- endmacro %}

@@ -1,10 +1,10 @@
 {#- Every feature of a measurement at the targets' minutes, named as `feature_columns()` lists them, from the CTEs windows,
-    days, set_points_held and targets of gold_ml_features. -#}
+    series, set_points_held and targets of gold_ml_features. -#}
 {% macro feature_measures() -%}
     {%- set block = var('windows')[0] -%}
     select
-        windows.equipment_id,
-        windows.measurement,
+        series.equipment_id,
+        series.measurement,
         windows.number,
         {%- for window in var('windows') %}
         {%- set suffix = '' if loop.first else '_' ~ window %}
@@ -26,10 +26,11 @@
         1 - windows.tag_minutes_60::double precision / nullif(60 * windows.tag_count_60, 0) as missing_share_60m,
         set_points_held.set_point
     from windows
-    inner join targets on windows.equipment_id = targets.equipment_id and windows.number = targets.number
+    inner join series on windows.series_id = series.series_id
+    inner join targets on series.equipment_id = targets.equipment_id and windows.number = targets.number
     left join set_points_held
         on
-            windows.equipment_id = set_points_held.equipment_id
-            and windows.measurement = set_points_held.measurement
+            series.equipment_id = set_points_held.equipment_id
+            and series.measurement = set_points_held.measurement
             and windows.number = set_points_held.number
 {%- endmacro %}

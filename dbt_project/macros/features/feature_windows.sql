@@ -28,7 +28,7 @@
     window
         {%- for window in longer %}
         w{{ window }} as (
-            partition by equipment_id, measurement, phase
+            partition by series_id, phase
             order by number range between {{ window - block }} preceding and current row
         ){{ ',' if not loop.last }}
         {%- endfor %}

@@ -34,15 +34,18 @@ equipment as materialized (
 tags as materialized (
     select
         tags.*,
-        count(*) over (partition by equipment_id, measurement) as tags_of_measurement
+        min(tag_id) over of_measurement as series_id,
+        count(*) over of_measurement as tags_of_measurement
     from {{ ref('stg_tags') }} as tags
     where
         role = 'measurement'
         and measurement in ('{{ measurements | join("', '") }}')
+    window of_measurement as (partition by equipment_id, measurement)
 ),
 
 series as materialized (
     select distinct
+        series_id,
         equipment_id,
         measurement
     from tags
@@ -106,6 +109,37 @@ wanted as materialized (
             and equipment_minutes.minute <= reach.to_minute
         offset 0
     ) as minutes_of_hour
+),
+
+readings as materialized (
+    select
+        tags.series_id,
+        tags.equipment_id,
+        tags.measurement,
+        tags.position,
+        tags.tags_of_measurement,
+        minutes_of_hour.*
+    from reach
+    inner join tags on reach.equipment_id = tags.equipment_id
+    cross join lateral (
+        select * from tag_minutes
+        where
+            tag_minutes.tag_id = tags.tag_id
+            and reach.from_minute <= tag_minutes.minute
+            and tag_minutes.minute <= reach.to_minute
+        offset 0
+    ) as minutes_of_hour
+),
+
+-- By day, for their index leads with it: there are months of them.
+baselines_held as materialized (
+    select baselines_of_day.*
+    from (select distinct version_day from wanted) as days
+    cross join lateral (
+        select * from baselines
+        where baselines.version_day = days.version_day
+        offset 0
+    ) as baselines_of_day
 ),
 
 positions as (
