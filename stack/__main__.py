@@ -77,11 +77,12 @@ def step_command(
     name: Annotated[str, typer.Argument(help="one of the steps of prepare")],
     until: Annotated[datetime, typer.Option(formats=["%Y-%m-%dT%H:%M:%S%z"], help="where history ends")],
     history_days: HistoryDays = 90,
+    held: Annotated[bool, typer.Option("--held", help="import, then wait for a line on standard input")] = False,
 ) -> None:
     """Do one step of `prepare` in this process."""
     from stack.steps import run_step
 
-    run_step(_settings(), name, until, history_days)
+    run_step(_settings(), name, until, history_days, held)
 
 
 @app.command("env")

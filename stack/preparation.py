@@ -6,6 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,19 +53,21 @@ class Preparation:
         seconds: dict[str, float] = {}
         columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         running: dict[str, tuple[subprocess.Popen[bytes], float, TaskID]] = {}
+        held: dict[str, subprocess.Popen[bytes]] = {}
         with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
             try:
                 while len(finished) < len(wanted):
                     for name in wanted:
+                        if name in finished or name in running or len(running) >= PARALLEL:
+                            continue
                         step = STEPS[name]
-                        ready = finished.issuperset(need for need in step.needs if need in wanted)
-                        if ready and name not in finished and name not in running and len(running) < PARALLEL:
-                            running[name] = (
-                                self._start(name, record["until"]),
-                                time.monotonic(),
-                                progress.add_task(step.title, total=None),
-                            )
+                        missing = {need for need in step.needs if need in wanted} - finished
+                        if not missing:
+                            child = _let_go(held.pop(name)) if name in held else self._start(name, record["until"])
+                            running[name] = (child, time.monotonic(), progress.add_task(step.title, total=None))
                             self._say(f"{step.title} …")
+                        elif step.imports and name not in held and missing <= running.keys():
+                            held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
                         self._show(progress, bar, name)
                         if (code := child.poll()) is None:
@@ -82,9 +85,15 @@ class Preparation:
                     self.tick()
                     time.sleep(0.1)
             finally:
-                for child, _, _ in running.values():
+                left = [*held.values(), *(child for child, _, _ in running.values())]
+                for child in left:
                     child.terminate()
-                leave_none(psutil.Process(child.pid) for child, _, _ in running.values() if child.poll() is None)
+                for child in held.values():
+                    assert child.stdin is not None
+                    child.stdin.close()
+                leave_none(psutil.Process(child.pid) for child in left if child.poll() is None)
+                for child in left:
+                    child.wait()
         return seconds
 
     def _say(self, text: str) -> None:
@@ -95,9 +104,11 @@ class Preparation:
     def _log(self, name: str) -> Path:
         return self.settings.var / "log" / f"prepare-{name}.log"
 
-    def _start(self, name: str, until: str) -> subprocess.Popen[bytes]:
+    def _start(self, name: str, until: str, held: bool = False) -> subprocess.Popen[bytes]:
         progress_file(self.settings, name).unlink(missing_ok=True)
         command = f"python -m stack step {name} --until {until} --history-days {self.history_days}"
+        if held:
+            return spawn(f"{command} --held", environment(self.settings), self._log(name), subprocess.PIPE)
         return spawn(command, environment(self.settings), self._log(name))
 
     def _show(self, progress: Progress, bar: TaskID, name: str) -> None:
@@ -132,3 +143,11 @@ class Preparation:
         partial = self.path.with_suffix(".partial")
         partial.write_text(json.dumps(record, indent=2) + "\n")
         partial.replace(self.path)
+
+
+def _let_go(child: subprocess.Popen[bytes]) -> subprocess.Popen[bytes]:
+    assert child.stdin is not None
+    # One that has died takes no line; its exit code is looked at next.
+    with suppress(BrokenPipeError), child.stdin:
+        child.stdin.write(b"\n")
+    return child

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,12 +19,14 @@ from stack import status
 from stack.environment import environment
 from stack.errors import StackError
 from stack.preparation import Preparation
+from stack.scheduler_api import SchedulerApi
 from stack.steps import STEPS
 from stack.supervisor import Supervisor, procfile
 from warehouse import server
 from warehouse.settings import HOME, Settings
 
 DEFAULT_OPCUA_PORT = 4840
+BOARDS = "warehouse_hourly"
 # Steps that a process waits for; those of the demo count in the demo alone. A process that isn't named waits for all.
 AFTER = {
     # The live plant starts where the history ends, not minutes later.
@@ -93,13 +96,29 @@ def stack(settings: Settings, demo: bool, history_days: int, console: Console) -
             done.add(step)
             supervisor.start(*ready(commands, done, demo))
 
-        Preparation(settings, demo, history_days, follow, supervisor.check, console).run()
+        seconds = Preparation(settings, demo, history_days, follow, supervisor.check, console).run()
         supervisor.start(*commands)
+        if "model" in seconds:
+            threading.Thread(target=_first_boards, args=(settings, console), name="boards", daemon=True).start()
         yield supervisor
     finally:
         if console.is_terminal:
             console.print("Stopping …")
         supervisor.stop()
+
+
+def _first_boards(settings: Settings, console: Console, patience_s: float = 120) -> None:
+    """Start the first hourly run, once Airflow answers: dashboards would be empty until the next full hour."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            SchedulerApi(settings).start(BOARDS)
+            return
+        except StackError as error:
+            if time.monotonic() > deadline:
+                console.print(f"{BOARDS} waits for the next full hour: {error}", highlight=False, markup=False)
+                return
+        time.sleep(2)
 
 
 @contextmanager

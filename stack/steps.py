@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,13 +46,18 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start."""
+    """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
+
+    `imports` take seconds of one core: a step that has them is started while the last of its needs is under way,
+    imports them, and is held until that is done.
+    """
 
     title: str
     run: Callable[[Context], None]
     needs: tuple[str, ...] = ()
     made_for: str | None = "1"
     demo: bool = False
+    imports: tuple[str, ...] = ()
 
 
 def _migrate(context: Context) -> None:
@@ -149,7 +156,13 @@ STEPS: dict[str, Step] = {
     "features": Step("Features, by dbt", _features, ("readings", "records"), demo=True),
     "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
-    "model": Step("The first model and its scores", _model, ("features", "past", "mlflow"), demo=True),
+    "model": Step(
+        "The first model and its scores",
+        _model,
+        ("features", "past", "mlflow"),
+        demo=True,
+        imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
+    ),
 }
 
 
@@ -157,10 +170,18 @@ def progress_file(settings: Settings, name: str) -> Path:
     return settings.var / "prepare" / f"{name}.progress"
 
 
-def run_step(settings: Settings, name: str, until: datetime, history_days: int) -> None:
-    """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stage, done, total]."""
+def run_step(settings: Settings, name: str, until: datetime, history_days: int, held: bool = False) -> None:
+    """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stage, done, total].
+
+    A `held` one imports what it needs and waits for a line on its standard input; it raises where that ends instead.
+    """
     if name not in STEPS:
         raise StackError(f"step must be one of {', '.join(STEPS)}. Got: {name!r}")
+    if held:
+        for module in STEPS[name].imports:
+            import_module(module)
+        if not sys.stdin.readline():
+            raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0.0

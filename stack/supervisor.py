@@ -47,14 +47,16 @@ def _dies_with_parent() -> Callable[[], None]:
     return prepare
 
 
-def spawn(command: str, environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+def spawn(
+    command: str, environment: Mapping[str, str], log: Path, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """Run a shell command line in a session of its own, output appended to `log`; it dies with the caller."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
             ["/bin/sh", "-c", f"exec {command}"],
             cwd=HOME, env={**os.environ, **environment}, preexec_fn=_dies_with_parent(),
-            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            stdin=stdin, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
 

@@ -1,0 +1,94 @@
+"""The order of the steps, with a record that needs no database and steps that are shell commands."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from stack import preparation
+from stack.errors import StackError
+from stack.preparation import Preparation
+from stack.steps import STEPS, Step, run_step
+from stack.supervisor import spawn
+from warehouse.settings import Settings
+
+# A held step writes that it is ready, then waits as `run_step` does; what each did is a line of the journal.
+SCRIPTS = {
+    "first": 'for i in $(seq 100); do [ -e "$FOLDER/held" ] && break; sleep 0.1; done; echo first >> "$FOLDER/journal"',
+    "second": 'touch "$FOLDER/held"; read line; echo "second $line" >> "$FOLDER/journal"',
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(preparation, "environment", lambda settings: {"FOLDER": str(tmp_path)})
+    monkeypatch.setattr(
+        Preparation,
+        "_record",
+        lambda self: {"system_identifier": "1", "until": "2026-03-01T00:00:00+00:00", "steps": {}},
+    )
+    return Settings(var=tmp_path)
+
+
+def steps(monkeypatch: pytest.MonkeyPatch, scripts: dict[str, str]) -> None:
+    table = {
+        "first": Step("First", lambda context: None),
+        "second": Step("Second", lambda context: None, ("first",), imports=("json",)),
+    }
+    monkeypatch.setattr(preparation, "STEPS", table)
+
+    def start(command: str, environment: dict[str, str], log: Path, stdin: int = subprocess.DEVNULL):  # type: ignore[no-untyped-def]
+        name = command.split()[4]
+        assert command.endswith("--held") == (stdin == subprocess.PIPE)
+        return spawn(f"sh -c '{scripts[name]}'", environment, log, stdin)
+
+    monkeypatch.setattr(preparation, "spawn", start)
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def test_a_step_with_imports_is_held_while_what_it_needs_is_under_way(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step ends only once the second one has begun, which must not do its work before it is let go."""
+    steps(monkeypatch, SCRIPTS)
+    heard: list[str] = []
+    seconds = Preparation(settings, True, 1, done=heard.append, console=quiet()).run()
+    assert (settings.var / "journal").read_text() == "first\nsecond \n"
+    assert heard == ["first", "second"]
+    assert seconds.keys() == {"first", "second"}
+
+
+def test_a_held_step_that_dies_is_told_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps(monkeypatch, SCRIPTS | {"second": 'touch "$FOLDER/held"; echo no such module >&2; exit 3'})
+    with pytest.raises(StackError, match=r"Second failed; the end of .*\nno such module"):
+        Preparation(settings, True, 1, console=quiet()).run()
+
+
+def test_a_held_step_is_not_left_behind(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps(monkeypatch, SCRIPTS | {"first": SCRIPTS["first"] + "; exit 1"})
+    with pytest.raises(StackError, match="First failed"):
+        Preparation(settings, True, 1, console=quiet()).run()
+    deadline = time.monotonic() + 10
+    while any("held" in " ".join(p.cmdline()) for p in psutil.Process().children(recursive=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_held_step_that_nobody_lets_go_does_nothing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setitem(STEPS, "held", Step("Held", lambda context: done.append("run"), imports=("json",)))
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(StackError, match="held"):
+        run_step(settings, "held", None, 1, held=True)  # type: ignore[arg-type]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    run_step(settings, "held", None, 1, held=True)  # type: ignore[arg-type]
+    assert done == ["run"]
