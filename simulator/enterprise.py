@@ -12,7 +12,7 @@ from simulator import production, upkeep
 from simulator.exports import moment, write_csv
 from simulator.machines import stream
 from simulator.noise import DAY_S
-from simulator.schedule import MAINTENANCE, Slot, Stop
+from simulator.schedule import MAINTENANCE, Quiet, Schedule, Slot, Stop
 from simulator.timeline import Stretch, Timeline
 
 _CREWS = ("A", "B", "C", "D")
@@ -42,17 +42,20 @@ _PARTS = {
     "sensor": ("Vibration and temperature sensor", 5, 310.0),
 }
 _COUNTRIES = {"Europe/Oslo": "Norway"}
+# What is planned is known that many days before it begins, so the files reach beyond the end of the past.
+_SHIFTS_AHEAD, _SCHEDULES_AHEAD = 14, 2
+_QUIET_S = 8 * 3600.0  # around the end of the past no stop is planned: the live plant begins there
 
 
 def write(timeline: Timeline, means: Stretch, seed: int, out: Path) -> None:
     """Write a file for each table of `raw.mes_*`, `raw.sap_*` and `raw.cmms_*` under `out`."""
     orders, failures = upkeep.work_orders(timeline)
     exports = {
-        "mes_production_orders": production.orders(timeline),
+        "mes_production_orders": production.orders(timeline, Schedule(timeline.plant, seed)),
         "mes_production_counts": production.counts(timeline, means),
         "mes_downtime": production.downtime(timeline),
-        "mes_shifts": _shifts(timeline),
-        "mes_schedules": _schedules(timeline),
+        "mes_shifts": _shifts(timeline, seed),
+        "mes_schedules": _schedules(timeline, seed),
         "mes_quality_inspections": production.inspections(timeline, seed),
         "sap_plants": _plants(timeline),
         "sap_equipment": _assets(timeline, seed),
@@ -66,8 +69,9 @@ def write(timeline: Timeline, means: Stretch, seed: int, out: Path) -> None:
         write_csv(out / f"{table}.csv", CONTRACTS[table].names, rows)
 
 
-def _shifts(timeline: Timeline) -> Iterator[dict[str, Any]]:
-    for number, slot in enumerate(slot for slot in timeline.past.slots if slot.machine == 0):
+def _shifts(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
+    slots = Schedule(timeline.plant, seed).slots(timeline.first, timeline.until + _SHIFTS_AHEAD * DAY_S)
+    for number, slot in enumerate(slot for slot in slots if slot.machine == 0):
         yield {
             "shift_id": f"SH-{int(slot.starts)}",
             "plant_id": timeline.plant.plant_id,
@@ -75,16 +79,19 @@ def _shifts(timeline: Timeline) -> Iterator[dict[str, Any]]:
             "crew": _CREWS[number // 2 % len(_CREWS)],
             "starts_at": moment(slot.starts),
             "ends_at": moment(slot.ends),
-            "available_at": moment(slot.starts - 14 * DAY_S),
+            "available_at": moment(slot.starts - _SHIFTS_AHEAD * DAY_S),
         }
 
 
-def _schedules(timeline: Timeline) -> Iterator[dict[str, Any]]:
-    machines, past = timeline.machines, timeline.past
-    for slot in past.slots:
+def _schedules(timeline: Timeline, seed: int) -> Iterator[dict[str, Any]]:
+    machines, schedule, until = timeline.machines, Schedule(timeline.plant, seed), timeline.until
+    ahead = until + _SCHEDULES_AHEAD * DAY_S
+    quiet = Quiet(until - _QUIET_S, until + _QUIET_S)
+    stops = timeline.past.planned + schedule.planned_stops(until + _QUIET_S, ahead, [quiet])
+    for slot in schedule.slots(timeline.first, ahead):
         equipment_id = machines.ids[slot.machine]
         load = timeline.plant.equipment[equipment_id].load or "throughput"
-        for planned_state, starts, ends in _planned(slot, past.planned):
+        for planned_state, starts, ends in _planned(slot, stops):
             produces = planned_state == "production"
             yield {
                 "schedule_id": f"PL-{equipment_id}-{int(starts)}",
@@ -95,7 +102,7 @@ def _schedules(timeline: Timeline) -> Iterator[dict[str, Any]]:
                 "planned_rate": round(slot.target * machines.full(load, slot.machine), 1) if produces else 0.0,
                 "starts_at": moment(starts),
                 "ends_at": moment(ends),
-                "available_at": moment(slot.starts - 2 * DAY_S),
+                "available_at": moment(slot.starts - _SCHEDULES_AHEAD * DAY_S),
             }
 
 

@@ -12,10 +12,11 @@ from simulator.exports import moment
 from simulator.faults import SENSOR, component, severities
 from simulator.machines import Floats, Machines, stream
 from simulator.noise import DAY_S
-from simulator.schedule import MAINTENANCE, Slot
+from simulator.schedule import MAINTENANCE, Schedule, Slot
 from simulator.timeline import MINUTE, Stretch, Timeline
 
 _HOUR = 3600.0
+_PLANNED_S = 2 * DAY_S  # from when an order is planned until it begins
 _BOOKED_S = 300.0  # from the end of an hour until its count is booked
 _DEFECTS = {
     "crusher": ("oversize", "contamination"),
@@ -28,10 +29,14 @@ _SCRAP = 0.004  # of machines that only move or crush what they are given
 _IDLE_POWER, _LOAD_POWER = 0.18, 0.82
 
 
-def orders(timeline: Timeline) -> Iterator[dict[str, Any]]:
-    """An order of each machine for every block of days; the one that runs at the end of the past is not done."""
-    past, machines = timeline.past, timeline.machines
-    for order_id, slots in _by_order(past.slots):
+def orders(timeline: Timeline, schedule: Schedule) -> Iterator[dict[str, Any]]:
+    """An order of each machine for every block of days: done, running where the past ends, and planned for after it."""
+    machines, ahead = timeline.machines, timeline.until + _PLANNED_S
+    # Slots of the blocks before and after too: an order is whole, however the past is cut.
+    around = schedule.slots(timeline.first - 3 * DAY_S, ahead + 3 * DAY_S)
+    for order_id, slots in _by_order(around):
+        if slots[-1].ends <= timeline.first or slots[0].starts >= ahead:
+            continue
         machine = slots[0].machine
         hours = np.array([(slot.ends - slot.starts) / _HOUR for slot in slots])
         rate = float(np.average([slot.target for slot in slots], weights=hours)) * machines.full("throughput", machine)
@@ -49,8 +54,8 @@ def orders(timeline: Timeline) -> Iterator[dict[str, Any]]:
             "actual_start": moment(first) if began else None,
             "actual_end": moment(last) if done else None,
             "status": "completed" if done else "running" if began else "planned",
-            # The plan is known two days ahead; that it began or was done, when it was so.
-            "available_at": moment(last if done else first if began else first - 2 * DAY_S),
+            # A plan is known ahead; that it began or was done, when it was so.
+            "available_at": moment(last if done else first if began else first - _PLANNED_S),
         }
 
 

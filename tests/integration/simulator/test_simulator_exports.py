@@ -66,3 +66,15 @@ def test_every_export_copies_into_its_table(admin: psycopg.Connection, tmp_path:
     ).fetchone()
     assert ahead is not None
     assert ahead[0] > 0
+    # The live plant goes on where the past ends: what is planned for it is known by then.
+    ahead = admin.execute(
+        "SELECT (SELECT max(ends_at) - '2026-01-31' FROM raw.mes_shifts) >= interval '14 days',"
+        " (SELECT max(ends_at) - '2026-01-31' FROM raw.mes_schedules) >= interval '2 days',"
+        " (SELECT count(DISTINCT status) FROM raw.mes_production_orders),"
+        " (SELECT max(available_at) <= '2026-01-31' FROM (SELECT available_at FROM raw.mes_shifts UNION ALL"
+        "  SELECT available_at FROM raw.mes_schedules UNION ALL SELECT available_at FROM raw.mes_production_orders)),"
+        " (SELECT count(*) FROM (SELECT starts_at < lag(ends_at) OVER (PARTITION BY equipment_id"
+        "  ORDER BY starts_at) AS o"
+        "  FROM raw.mes_schedules) WHERE o)"
+    ).fetchone()
+    assert ahead == (True, True, 3, True, 0)
