@@ -133,6 +133,7 @@ stretches as (
 
 select
     equipment.equipment_id,
+    tags.tag_id,
     stretches.kind,
     stretches.from_ts,
     stretches.to_ts

@@ -1,18 +1,37 @@
+{%- set update = is_update() -%}
 {{ config(
     tags=['minute'], unique_key=['tag_id', 'minute'], full_refresh=false,
-    pre_hook='set local enable_hashagg = off',
+    pre_hook=[
+        'set local enable_hashagg = off',
+        '{% if not is_update() %} set local parallel_tuple_cost = 0; set local enable_gathermerge = off {% endif %}'
+    ],
     indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set landings = ref('stg_sensor_landings') %}
-{%- set new = touched_readings(landings) if is_update() else none %}
+{%- set changes = ref('int_context_changes') %}
+{%- set new = touched_readings(landings) if update else none %}
+{%- set longest = var('windows') | max %}
 
-with readings as (
+with readings as not materialized (
     select * from {{ ref('stg_sensor_events') }}
 ),
 
-{% if new is none -%}
-wanted as (
-    select * from readings
+gaps as (
+    select * from {{ ref('stg_sensor_gaps') }}
+    where not is_repaired
+),
+
+{% if not update -%}
+-- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
+rolled_up as (
+    {%- for from_day, to_day in day_slices(landings) %}
+    (
+        {{ rolled_up_minutes(
+            "(select * from readings where source_ts >= '" ~ from_day ~ "' and source_ts < '" ~ to_day ~ "') as slice"
+        ) | indent(8) }}
+    )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
 ),
 {%- else -%}
 touched as materialized (
@@ -53,33 +72,120 @@ wanted as (
     ) as minute_readings
 ),
 {%- endif %}
+
+rolled_up as (
+    {{ rolled_up_minutes('wanted') | indent(4) }}
+),
 {%- endif %}
 
--- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
--- Readings come ordered by source_ts, so that a double's sum does not depend on the order of arrival. The first and
--- last value are the least and greatest pair of time and value: an ordered aggregate would sort everything again.
-rolled_up as (
+-- No reading lies inside an unrepaired gap, so it only shows in the minutes of its two ends.
+gap_ends as (
     select
         tag_id,
-        date_trunc('minute', source_ts) as minute,
-        count(*)::integer as reading_count,
-        (count(*) filter (where is_good))::integer as good_count,
-        sum(value) as value_sum,
-        sum(value * value) as value_sumsq,
-        min(value) as value_min,
-        max(value) as value_max,
-        (min(array[date_part('epoch', source_ts), value]) filter (where value is not null))[2] as value_first,
-        (max(array[date_part('epoch', source_ts), value]) filter (where value is not null))[2] as value_last,
-        avg(value) as value_mean,
-        (
-            max(array[to_char(source_ts, 'YYYYMMDDHH24MISSUS'), value_text]) filter (where value_text is not null)
-        )[2] as text_last,
-        max(available_at) as available_at
-    from wanted
-    group by tag_id, date_trunc('minute', source_ts)
+        date_trunc('minute', starts_at) as minute,
+        least(ends_at, date_trunc('minute', starts_at) + interval '1 minute') - starts_at as missing
+    from gaps
+    union all
+    select
+        tag_id,
+        date_trunc('minute', ends_at) as minute,
+        ends_at - date_trunc('minute', ends_at) as missing
+    from gaps
+    where date_trunc('minute', ends_at) > date_trunc('minute', starts_at)
+),
+
+gap_minutes as (
+    select
+        tag_id,
+        minute,
+        least(date_part('epoch', sum(missing)), 60)::real as gap_seconds
+    from gap_ends
+    group by tag_id, minute
+),
+
+-- A value holds until the next one, the first also back to the start of the minute.
+held as (
+    select
+        rolled_up.tag_id,
+        rolled_up.minute,
+        rolled_up.reading_count,
+        rolled_up.good_count,
+        rolled_up.value_sum,
+        rolled_up.value_sumsq,
+        rolled_up.value_min,
+        rolled_up.value_max,
+        rolled_up.good_values[1] as value_first,
+        rolled_up.good_values[cardinality(rolled_up.good_values)] as value_last,
+        rolled_up.value_mean,
+        rolled_up.good_texts[cardinality(rolled_up.good_texts)] as text_last,
+        rolled_up.available_at,
+        rolled_up.reading_count - rolled_up.good_count as bad_count,
+        case
+            when rolled_up.value_min = rolled_up.value_max then rolled_up.value_min
+            else (
+                select
+                    sum(
+                        rolled_up.good_values[step.nth] * (
+                            coalesce(rolled_up.good_seconds[step.nth + 1], 60)
+                            - case when step.nth > 1 then rolled_up.good_seconds[step.nth] else 0 end
+                        )
+                    ) / 60
+                from generate_series(1, cardinality(rolled_up.good_values)) as step (nth)
+            )
+        end as value_twa,
+        coalesce(gap_minutes.gap_seconds, 0) as gap_seconds
+    from rolled_up
+    left join gap_minutes on rolled_up.tag_id = gap_minutes.tag_id and rolled_up.minute = gap_minutes.minute
+){% if update %},
+
+-- Minutes in which a gap begins or ends, or did before it was changed.
+regapped as (
+    select
+        minutes.tag_id,
+        minutes.minute,
+        minutes.reading_count,
+        minutes.good_count,
+        minutes.value_sum,
+        minutes.value_sumsq,
+        minutes.value_min,
+        minutes.value_max,
+        minutes.value_first,
+        minutes.value_last,
+        minutes.value_mean,
+        minutes.text_last,
+        minutes.available_at,
+        minutes.bad_count,
+        minutes.value_twa,
+        coalesce(gap_minutes.gap_seconds, 0) as gap_seconds
+    from (
+        select
+            tag_id,
+            date_trunc('minute', from_ts) as minute
+        from {{ changes }}
+        where tag_id is not null
+        union
+        select
+            tag_id,
+            date_trunc('minute', to_ts - interval '{{ longest }} minutes') as minute
+        from {{ changes }}
+        where tag_id is not null
+        except
+        select * from touched
+    ) as ends
+    inner join {{ this }} as minutes on ends.tag_id = minutes.tag_id and ends.minute = minutes.minute
+    left join gap_minutes on ends.tag_id = gap_minutes.tag_id and ends.minute = gap_minutes.minute
+    where minutes.gap_seconds is distinct from coalesce(gap_minutes.gap_seconds, 0)
 )
+{%- endif %}
 
 select
     *,
     {{ built_xid() }} as built_xid
-from rolled_up
+from held
+{% if update -%}
+union all
+select
+    *,
+    {{ built_xid() }} as built_xid
+from regapped
+{%- endif %}
