@@ -1,11 +1,11 @@
-{#- The UTC days that readings lie in, cut into at most `most` slices of whole days: [[from, to), …] as literals. A
+{#- The UTC days that a relation's rows lie in, cut into at most `most` slices of whole days: [[from, to), …] as literals. A
     statement that is the union of its slices uses every core, and sorts each of them in memory. -#}
-{% macro day_slices(landings, most=12) -%}
+{% macro day_slices(relation, timestamp='source_ts', most=12) -%}
     {%- set found = run_query(
         "select slice.day::date::text, least((slice.day + extent.days * interval '1 day')::date, extent.last)::text"
         ~ " from (select min(day) as first, max(day) + 1 as last, ceil((max(day) - min(day) + 1) / " ~ most ~ ".0) as days"
-        ~ " from (select min((source_ts at time zone 'UTC')::date) as day from " ~ landings
-        ~ " union all select max((source_ts at time zone 'UTC')::date) from " ~ landings ~ ") as ends) as extent"
+        ~ " from (select min((" ~ timestamp ~ " at time zone 'UTC')::date) as day from " ~ relation
+        ~ " union all select max((" ~ timestamp ~ " at time zone 'UTC')::date) from " ~ relation ~ ") as ends) as extent"
         ~ " cross join lateral generate_series(extent.first, extent.last - 1, extent.days * interval '1 day')"
         ~ " as slice (day)"
     ) if execute else none -%}

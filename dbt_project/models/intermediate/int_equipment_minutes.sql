@@ -3,18 +3,21 @@
     indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set update = is_update() %}
+{%- set tag_minutes = ref('int_sensor_minutes') %}
+{%- set changes = ref('int_context_changes') %}
 
 with minutes as not materialized (
-    select * from {{ ref('int_sensor_minutes') }}
+    select * from {{ tag_minutes }}
 ),
 
 tags as not materialized (
-    select * from {{ ref('stg_tags') }}
-    where role <> 'counter'
-),
-
-equipment as (
-    select * from {{ ref('stg_equipment') }}
+    select
+        tags.*,
+        equipment.rated_load,
+        coalesce(tags.role = 'measurement' and tags.measurement = equipment.load_measurement, false) as is_load
+    from {{ ref('stg_tags') }} as tags
+    inner join {{ ref('stg_equipment') }} as equipment on tags.equipment_id = equipment.equipment_id
+    where tags.role <> 'counter'
 ),
 
 maintenance as (
@@ -55,7 +58,8 @@ touched_tags as materialized (
     where {{ built_in_this_run('minutes.built_xid') }}
 ),
 
--- A state holds until the next one: a late state touches every minute up to there.
+-- A state holds until the next one: a late state touches every minute up to there. So do work orders and schedules
+-- that came or changed.
 touched as materialized (
     select
         equipment_id,
@@ -74,17 +78,30 @@ touched as materialized (
             select min(later.minute) from state_minutes as later
             where later.equipment_id = touched_tags.equipment_id and later.minute > touched_tags.minute
         ), 'infinity')
+    union
+    select
+        covered.equipment_id,
+        covered.minute
+    from {{ changes }} as changes
+    inner join {{ this }} as covered
+        on
+            changes.equipment_id = covered.equipment_id
+            and covered.minute >= date_trunc('minute', changes.from_ts)
+            and changes.to_ts > covered.minute
+    where changes.kind in ('cmms_work_orders', 'mes_schedules')
 ),
 
 wanted as not materialized (
     select
         tags.equipment_id,
-        tags.measurement,
         tags.role,
+        tags.is_load,
+        tags.rated_load,
         minutes.minute,
         minutes.reading_count,
         minutes.good_count,
         minutes.value_mean,
+        minutes.gap_seconds,
         minutes.available_at
     from touched
     inner join tags on touched.equipment_id = tags.equipment_id
@@ -115,12 +132,14 @@ states as (
 wanted as not materialized (
     select
         tags.equipment_id,
-        tags.measurement,
         tags.role,
+        tags.is_load,
+        tags.rated_load,
         minutes.minute,
         minutes.reading_count,
         minutes.good_count,
         minutes.value_mean,
+        minutes.gap_seconds,
         minutes.available_at
     from minutes
     inner join tags on minutes.tag_id = tags.tag_id
@@ -157,19 +176,18 @@ states as (
 {%- endif %}
 
 measured as (
-    select
-        wanted.equipment_id,
-        wanted.minute,
-        (count(*) filter (where wanted.role = 'measurement'))::integer as tags_reported,
-        coalesce(sum(wanted.reading_count) filter (where wanted.role = 'measurement'), 0)::integer as reading_count,
-        coalesce(sum(wanted.good_count) filter (where wanted.role = 'measurement'), 0)::integer as good_count,
-        avg(wanted.value_mean) filter (
-            where wanted.role = 'measurement' and wanted.measurement = equipment.load_measurement
-        ) / max(equipment.rated_load) as load_ratio,
-        max(wanted.available_at) as available_at
-    from wanted
-    inner join equipment on wanted.equipment_id = equipment.equipment_id
-    group by wanted.equipment_id, wanted.minute
+    {%- if update %}
+    {{ equipment_minutes_of('wanted') | indent(4) }}
+    {%- else %}
+    {%- for from_day, to_day in day_slices(tag_minutes, 'minute') %}
+    (
+        {{ equipment_minutes_of(
+            "(select * from wanted where minute >= '" ~ from_day ~ "' and minute < '" ~ to_day ~ "') as slice"
+        ) | indent(8) }}
+    )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- endif %}
 ),
 
 -- Few stretches, cut to the minutes at hand, so that the join below is one of equals.
@@ -205,6 +223,8 @@ select
     measured.reading_count,
     measured.good_count,
     measured.available_at,
+    measured.gap_tags,
+    measured.gap_seconds,
     {{ built_xid() }} as built_xid
 from measured
 left join states on measured.equipment_id = states.equipment_id and measured.minute = states.minute

@@ -68,8 +68,8 @@ tag_minutes as (
 ),
 {%- endif %}
 
--- Only minutes while the machine runs and is not maintained count; a row with none of them keeps a later correction
--- from leaving an old one behind.
+-- Baselines take only minutes while the machine runs and is not maintained; what starts with all_ takes every minute.
+-- A row with no running minute keeps a later correction from leaving an old one behind.
 rolled_up as (
     select
         tag_minutes.tag_id,
@@ -83,7 +83,14 @@ rolled_up as (
         ) as mean_sumsq,
         min(tag_minutes.value_min) filter (where wanted.is_running and not wanted.in_maintenance) as value_min,
         max(tag_minutes.value_max) filter (where wanted.is_running and not wanted.in_maintenance) as value_max,
-        max(tag_minutes.available_at) as available_at
+        max(tag_minutes.available_at) as available_at,
+        count(*)::integer as minutes_reported,
+        {{ central_moments('tag_minutes.value_mean', 'all_') }},
+        min(tag_minutes.value_min) as all_min,
+        max(tag_minutes.value_max) as all_max,
+        sum(tag_minutes.reading_count)::integer as reading_count,
+        sum(tag_minutes.bad_count)::integer as bad_count,
+        coalesce(sum(tag_minutes.gap_seconds), 0)::real as gap_seconds
     from wanted
     inner join tag_minutes on wanted.equipment_id = tag_minutes.equipment_id and wanted.minute = tag_minutes.minute
     group by tag_minutes.tag_id, date_trunc('hour', tag_minutes.minute), wanted.regime
