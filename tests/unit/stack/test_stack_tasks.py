@@ -12,7 +12,7 @@ import pytest
 
 from stack.errors import StackError
 from stack.pruner import prune_logs
-from stack.tasks import moment_of, require, skipped_by
+from stack.tasks import moment_of, require
 
 TICK = datetime(2026, 3, 1, 2, 0, tzinfo=timezone(timedelta(hours=1)))
 
@@ -43,16 +43,6 @@ def test_a_failed_outcome_fails_the_task_and_says_what() -> None:
 def test_a_warning_is_in_the_tasks_log_and_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:
     require(Outcome(True, warnings=["freshness: 40 minutes"]), "checkpoint raw_landings")
     assert caplog.messages == ["checkpoint raw_landings: freshness: 40 minutes"]
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_only_what_is_waited_for_skips_a_task() -> None:
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    with pytest.raises(AirflowSkipException, match="no champion yet"), skipped_by(LookupError):
-        raise LookupError("no champion yet")
-    with pytest.raises(ValueError, match="broken"), skipped_by(LookupError):
-        raise ValueError("broken")
 
 
 def test_old_logs_and_their_empty_folders_go(tmp_path: Path) -> None:
