@@ -1,0 +1,145 @@
+"""What a feature means: the same at one value a minute and ten a second, and by the plant's calendar on odd days."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.dbt.site import MINUTE, Site
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
+# The plant day after the clocks went forward: 2026-03-29 has 23 hours in Oslo, 23:00 UTC to 22:00 UTC.
+FORWARD = datetime(2026, 3, 28, 23, tzinfo=UTC)
+AFTER = datetime(2026, 3, 29, 22, tzinfo=UTC)
+BACK = datetime(2026, 10, 24, 22, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+# One thing measured by two machines: a swing of 40 minutes, a drift, and a sensor's noise.
+SIGNAL = (
+    "60 + 5 * sin(2 * pi() * s / 2400) + s / 3600.0"
+    " + 0.2 * (abs(hashint4(s::integer * 10 + tick)::bigint) %% 1000 / 500.0 - 1)"
+)
+SPREADS = {"temperature": 5 / 2**0.5, "vibration": 0.05 * 5 / 2**0.5}
+LAND = f"""
+INSERT INTO raw.sensor_events (tag_id, source_ts, value, status, digest, origin, available_at)
+SELECT tag.id, at, ({SIGNAL}) * tag.scale, 0, s * 10 + tick, 'live', at + interval '1 second'
+FROM unnest(%(tags)s::integer[], %(scales)s::float8[]) AS tag (id, scale)
+CROSS JOIN generate_series(0, %(seconds)s - 1, %(every)s) AS s
+CROSS JOIN generate_series(0, %(ticks)s - 1) AS tick
+CROSS JOIN LATERAL (
+    SELECT %(start)s::timestamptz + s * interval '1 second' + tick * interval '100 milliseconds'
+) AS taken (at)
+"""
+
+
+def land(admin: psycopg.Connection, tags: list[int], start: datetime, minutes: int, every: int, ticks: int) -> None:
+    admin.execute(
+        LAND,  # type: ignore[arg-type]
+        {
+            "tags": tags, "scales": [1.0 if tag % 2 else 0.05 for tag in tags], "start": start,
+            "seconds": minutes * 60, "every": every, "ticks": ticks,
+        },
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def built(site: Site) -> Site:
+    """SLOW and FAST measure one thing, once a minute and ten times a second; Oslo's days of 23 and 25 hours."""
+    site.admin.execute(
+        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES"
+        " ('SLOW', 'P', 'SLOW', 'pump'), ('FAST', 'P', 'FAST', 'pump')"
+    )
+    site.admin.execute(
+        "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, role, data_type) VALUES"
+        " ('s', 'm1', 'SLOW', 'temperature', 'measurement', 'double'),"
+        " ('s', 'm2', 'SLOW', 'vibration', 'measurement', 'double'),"
+        " ('s', 'm3', 'FAST', 'temperature', 'measurement', 'double'),"
+        " ('s', 'm4', 'FAST', 'vibration', 'measurement', 'double')"
+    )
+    site.admin.execute("SELECT raw.ensure_partitions('2026-03-27Z', '2026-03-31Z')")
+    site.admin.execute("SELECT raw.ensure_partitions('2026-10-23Z', '2026-10-27Z')")
+    # A baseline for both from one stretch of the day before; then the hour at both rates.
+    land(site.admin, [7, 8, 9, 10], AFTER - 8 * HOUR, 180, 60, 1)
+    land(site.admin, [7, 8], AFTER + HOUR, 60, 60, 1)
+    land(site.admin, [9, 10], AFTER + HOUR, 60, 1, 10)
+    # B every minute around midnight and the change of the clocks, in spring and in autumn.
+    land(site.admin, [6], FORWARD - HOUR, 5 * 60, 60, 1)
+    land(site.admin, [6], BACK - HOUR, 5 * 60, 60, 1)
+    for name, since, until in (
+        ("night", FORWARD - HOUR, FORWARD + 6 * HOUR),
+        ("long night", BACK - HOUR, BACK + 8 * HOUR),
+    ):
+        site.admin.execute(
+            "INSERT INTO raw.mes_shifts (shift_id, shift, starts_at, ends_at, available_at)"
+            " VALUES (%s, %s, %s, %s, %s)",
+            (name, name, since, until, since),
+        )
+    site.transform(BACK + 10 * HOUR, "+tag:minute", variables={"silver_days": 300, "gold_days": 300})
+    return site
+
+
+def tolerances() -> dict[str, tuple[float, bool]]:
+    """The table of docs/features.md: pattern of column names → how far two rates may be apart, and if in spreads."""
+    found = re.findall(r"^\| `([^`]+)` \|.*\| ([0-9.]+) ([^|]*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    return {pattern.replace("*", "[a-z0-9_]+"): (float(value), "spread" in unit) for pattern, value, unit in found}
+
+
+def at(site: Site, machine: str, end: datetime) -> dict[str, Any]:
+    (row,) = site.rows("marts.gold_ml_features", "1", f"equipment_id = '{machine}' AND window_end = '{end}'")
+    return row
+
+
+def test_the_rate_of_the_values_does_not_change_a_feature(built: Site) -> None:
+    stated = tolerances()
+    assert len(stated) > 5
+    compared = set()
+    for minute in range(20, 61, 5):
+        slow, fast = (at(built, machine, AFTER + HOUR + minute * MINUTE) for machine in ("SLOW", "FAST"))
+        for name, value in fast.items():
+            pattern = next((pattern for pattern in stated if re.fullmatch(pattern, name)), None)
+            if pattern is None or value is None:
+                continue
+            tolerance, in_spreads = stated[pattern]
+            tolerance *= SPREADS[name.split("_")[0]] if in_spreads else 1
+            assert slow[name] is not None, name
+            assert abs(slow[name] - value) <= tolerance, (minute, name, slow[name], value, tolerance)
+            compared.add(pattern)
+    assert compared == set(stated)
+
+
+def test_the_hour_of_the_day_is_the_plants(built: Site) -> None:
+    hours = {end: at(built, "B", end + MINUTE)["hour_of_day"] for end in (FORWARD + h * HOUR for h in range(4))}
+    assert list(hours.values()) == [0, 1, 3, 4], "02:00 is skipped"
+    hours = {end: at(built, "B", end + MINUTE)["hour_of_day"] for end in (BACK + h * HOUR for h in range(4))}
+    assert list(hours.values()) == [0, 1, 2, 2], "02:00 comes twice"
+    assert at(built, "B", FORWARD)["weekday"] == 6
+    assert at(built, "B", FORWARD + MINUTE)["weekday"] == 7
+
+
+def test_a_plant_day_has_23_or_25_hours(built: Site) -> None:
+    counted = built.admin.execute(
+        "SELECT version_day, minute_count FROM intermediate.int_baselines"
+        " WHERE equipment_id = 'B' AND version_day IN ('2026-03-28', '2026-03-29', '2026-10-24', '2026-10-25')"
+        " ORDER BY 1"
+    ).fetchall()
+    # An hour before midnight and four after it; 90 days later spring is forgotten.
+    assert counted == [
+        (date(2026, 3, 28), 60),
+        (date(2026, 3, 29), 300),
+        (date(2026, 10, 24), 60),
+    ]
+
+
+def test_a_shift_over_the_change_is_as_long_as_it_was(built: Site) -> None:
+    for start, shift in ((FORWARD, "night"), (BACK, "long night")):
+        shifts = built.admin.execute(
+            "SELECT DISTINCT shift FROM marts.silver_enriched_sensors"
+            " WHERE equipment_id = 'B' AND window_end > %s AND window_end <= %s",
+            (start - HOUR, start + 4 * HOUR),
+        )
+        assert shifts.fetchall() == [(shift,)]
