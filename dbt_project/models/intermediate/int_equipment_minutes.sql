@@ -83,11 +83,17 @@ touched as materialized (
         covered.equipment_id,
         covered.minute
     from {{ changes }} as changes
-    inner join {{ this }} as covered
-        on
-            changes.equipment_id = covered.equipment_id
-            and covered.minute >= date_trunc('minute', changes.from_ts)
-            and changes.to_ts > covered.minute
+    cross join lateral (
+        select
+            equipment_id,
+            minute
+        from {{ this }}
+        where
+            equipment_id = changes.equipment_id
+            and minute >= date_trunc('minute', changes.from_ts)
+            and minute < changes.to_ts
+        offset 0
+    ) as covered
     where changes.kind in ('cmms_work_orders', 'mes_schedules')
 ),
 

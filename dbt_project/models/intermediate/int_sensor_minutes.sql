@@ -16,11 +16,6 @@ with readings as not materialized (
     select * from {{ ref('stg_sensor_events') }}
 ),
 
-gaps as (
-    select * from {{ ref('stg_sensor_gaps') }}
-    where not is_repaired
-),
-
 {% if not update -%}
 -- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
 rolled_up as (
@@ -77,6 +72,36 @@ rolled_up as (
     {{ rolled_up_minutes('wanted') | indent(4) }}
 ),
 {%- endif %}
+
+{% if update -%}
+-- Minutes in which a gap begins or ends, or did before it was changed.
+regapped as materialized (
+    select
+        tag_id,
+        date_trunc('minute', from_ts) as minute
+    from {{ changes }}
+    where tag_id is not null
+    union
+    select
+        tag_id,
+        date_trunc('minute', to_ts - interval '{{ longest }} minutes') as minute
+    from {{ changes }}
+    where tag_id is not null
+    except
+    select * from touched
+),
+
+{% endif -%}
+gaps as (
+    select * from {{ ref('stg_sensor_gaps') }}
+    where
+        not is_repaired
+        {%- if update %}
+        and coalesce(ends_at, 'infinity') >= least(
+            (select min(minute) from touched), (select min(minute) from regapped)
+        )
+        {%- endif %}
+),
 
 -- No reading lies inside an unrepaired gap, so it only shows in the minutes of its two ends.
 gap_ends as (
@@ -138,8 +163,8 @@ held as (
     left join gap_minutes on rolled_up.tag_id = gap_minutes.tag_id and rolled_up.minute = gap_minutes.minute
 ){% if update %},
 
--- Minutes in which a gap begins or ends, or did before it was changed.
-regapped as (
+-- Their readings may be gone from raw; what was rolled up stays.
+kept as (
     select
         minutes.tag_id,
         minutes.minute,
@@ -157,23 +182,13 @@ regapped as (
         minutes.bad_count,
         minutes.value_twa,
         coalesce(gap_minutes.gap_seconds, 0) as gap_seconds
-    from (
-        select
-            tag_id,
-            date_trunc('minute', from_ts) as minute
-        from {{ changes }}
-        where tag_id is not null
-        union
-        select
-            tag_id,
-            date_trunc('minute', to_ts - interval '{{ longest }} minutes') as minute
-        from {{ changes }}
-        where tag_id is not null
-        except
-        select * from touched
-    ) as ends
-    inner join {{ this }} as minutes on ends.tag_id = minutes.tag_id and ends.minute = minutes.minute
-    left join gap_minutes on ends.tag_id = gap_minutes.tag_id and ends.minute = gap_minutes.minute
+    from regapped
+    cross join lateral (
+        select * from {{ this }}
+        where tag_id = regapped.tag_id and minute = regapped.minute
+        offset 0
+    ) as minutes
+    left join gap_minutes on minutes.tag_id = gap_minutes.tag_id and minutes.minute = gap_minutes.minute
     where minutes.gap_seconds is distinct from coalesce(gap_minutes.gap_seconds, 0)
 )
 {%- endif %}
@@ -187,5 +202,5 @@ union all
 select
     *,
     {{ built_xid() }} as built_xid
-from regapped
+from kept
 {%- endif %}
