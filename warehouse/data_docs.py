@@ -74,8 +74,12 @@ def observed_text(observed: dict[str, Any]) -> str:
         return str(observed["error"])
     if "of" not in observed:
         return ""
-    examples = "; ".join(", ".join(f"{k} {v}" for k, v in row.items()) for row in observed["examples"])
+    examples = "; ".join(", ".join(f"{k} {_short(v)}" for k, v in row.items()) for row in observed["examples"])
     return f"{observed['failing_rows']} of {observed['of']} rows" + (f" ({examples})" if examples else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def data_docs(settings: Settings) -> Path:

@@ -34,7 +34,7 @@ def write_site(settings: Settings) -> Path:
     """
     server.wait(settings, 5)
     folder = settings.var / "docs"
-    target = folder / "target"  # not that of the minute's runs
+    target = settings.var / "dbt" / "docs"  # not that of the minute's runs
     result = invoke(
         settings,
         [
@@ -55,13 +55,6 @@ def write_site(settings: Settings) -> Path:
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """No line a request."""
-
-    def do_GET(self) -> None:
-        # dbt's own files are beside the pages; they are nobody's to read over HTTP.
-        if self.path.startswith("/target"):
-            self.send_error(404)
-        else:
-            super().do_GET()
 
 
 def site_server(settings: Settings, folder: Path) -> ThreadingHTTPServer:

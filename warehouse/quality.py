@@ -8,6 +8,7 @@ page of those rows.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -82,7 +83,8 @@ def _validate(settings: Settings, checkpoint: str, moment: datetime, hours: int)
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral", user_agent_str=None)
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     source = context.data_sources.add_postgres(
@@ -163,10 +165,15 @@ def _observed(result: dict[str, Any]) -> dict[str, Any]:
         "failing_rows": details.get("unexpected_count", 0),
         "of": details.get("element_count", 0),
         "examples": [
-            {key: value if isinstance(value, str | int) else str(value) for key, value in row.items()}
+            {key: _plain(value) for key, value in row.items()}
             for row in (details.get("unexpected_index_list") or [])[:5]
         ],
     }
+
+
+def _plain(value: Any) -> str | int | float:
+    """A value that JSON has: it knows no dates, no NaN and no infinities."""
+    return value if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)) else str(value)
 
 
 def _store(settings: Settings, checkpoint: str, moment: datetime, findings: list[Finding]) -> None:

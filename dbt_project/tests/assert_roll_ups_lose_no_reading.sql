@@ -11,8 +11,8 @@ with landed as (
     inner join {{ ref('stg_tags') }} as tags on events.tag_id = tags.tag_id
     inner join {{ ref('stg_ops_watermarks') }} as watermark on watermark.pipeline = 'transform'
     where
-        events.source_ts >= '{{ moment() }}'::timestamptz - interval '2 hours'
-        and events.source_ts < '{{ moment() }}'::timestamptz
+        events.source_ts >= date_trunc('minute', '{{ moment() }}'::timestamptz) - interval '2 hours'
+        and events.source_ts < date_trunc('minute', '{{ moment() }}'::timestamptz)
         and tags.role <> 'counter'
     group by events.tag_id, date_trunc('minute', events.source_ts)
     -- What landed since is not due yet.

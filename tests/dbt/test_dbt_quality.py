@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from tests.dbt.site import MINUTE, START, TEMPERATURE, Site, land
+from warehouse.documentation import site_server, write_site
+from warehouse.errors import WarehouseError
 from warehouse.transform import PROJECT, TransformResult, invoke
 
-MOMENT = START + timedelta(hours=1)
+HOUR = START + timedelta(hours=1)
+# In the middle of a minute, as a run by hand.
+MOMENT = HOUR + timedelta(seconds=30)
 
 
 def run_test(site: Site, name: str) -> TransformResult:
@@ -30,7 +37,10 @@ def kept(site: Site, name: str, columns: str) -> list[tuple[object, ...]]:
 @pytest.fixture(scope="module")
 def built(site: Site) -> Iterator[Site]:
     """The plant after a first build with ten minutes of readings, and rows of the enterprise systems that are wrong."""
-    land(site.admin, [(TEMPERATURE, MOMENT - m * MINUTE, 60.0 + m, None, 0, m) for m in range(1, 11)])
+    land(site.admin, [(TEMPERATURE, HOUR - m * MINUTE, 60.0 + m, None, 0, m) for m in range(1, 11)])
+    # Of the minute that two hours before the moment cut through.
+    since = HOUR - timedelta(hours=2)
+    land(site.admin, [(TEMPERATURE, since + timedelta(seconds=s), 60.0, None, 0, s) for s in (10, 50)])
     site.transform(MOMENT, "tag:hourly +tag:minute")
     row = "%(at)s + interval '{} h', %(at)s + interval '{} h', %(at)s + interval '{} h', %(at)s"
     site.admin.execute(
@@ -70,9 +80,28 @@ def test_downtime_that_is_told_twice_is_listed(built: Site) -> None:
 
 def test_a_reading_that_a_roll_up_lost_fails_and_one_that_is_not_due_does_not(built: Site) -> None:
     name = "assert_roll_ups_lose_no_reading"
-    land(built.admin, [(TEMPERATURE, MOMENT - 3 * MINUTE + timedelta(seconds=7), 61.0, None, 0, 99)])
+    land(built.admin, [(TEMPERATURE, HOUR - 3 * MINUTE + timedelta(seconds=7), 61.0, None, 0, 99)])
     assert run_test(built, name).succeeded
-    built.admin.execute("DELETE FROM intermediate.int_sensor_minutes WHERE minute = %s", (MOMENT - 5 * MINUTE,))
+    built.admin.execute("DELETE FROM intermediate.int_sensor_minutes WHERE minute = %s", (HOUR - 5 * MINUTE,))
     result = run_test(built, name)
     assert not result.succeeded and name in result.failures[0]
-    assert kept(built, name, "minute, reading_count, rolled_up") == [(MOMENT - 5 * MINUTE, 1, None)]
+    assert kept(built, name, "minute, reading_count, rolled_up") == [(HOUR - 5 * MINUTE, 1, None)]
+
+
+def test_the_documentation_is_a_site_that_needs_no_network(built: Site) -> None:
+    folder = write_site(built.settings)
+    pages = {page.relative_to(folder).as_posix(): page.read_text() for page in folder.rglob("*") if page.is_file()}
+    assert pages.keys() == {"index.html", "dbt/index.html", "quality/index.html"}
+    loaded = r"""<(?:script|link|img)[^>]+(?:src|href)=["']?https?://[\w.]+"""
+    assert {name: re.findall(loaded, page) for name, page in pages.items()} == {name: [] for name in pages}
+    assert "gold_ml_features" in pages["dbt/index.html"] and "No checkpoint has run yet" in pages["quality/index.html"]
+
+    settings = built.settings.model_copy(update={"docs_port": 0})
+    with site_server(settings, folder) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{site.server_port}"
+        assert httpx.get(f"{address}/dbt/index.html").text == pages["dbt/index.html"]
+        assert httpx.get(f"{address}/%2e%2e/passwords.json").status_code == 404
+        with pytest.raises(WarehouseError, match=rf"port {site.server_port} on 127.0.0.1 is taken"):
+            site_server(settings.model_copy(update={"docs_port": site.server_port}), folder)
+        site.shutdown()

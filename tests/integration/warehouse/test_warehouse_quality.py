@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from warehouse.data_docs import data_docs
 from warehouse.errors import WarehouseError
 from warehouse.expectations import MEASUREMENTS, WINDOWS
 from warehouse.quality import check
@@ -216,6 +218,7 @@ def test_rows_are_compared_with_those_of_the_week_before_on_one_grid(
         "SELECT 'P1', w, true, w FROM generate_series(%s - interval '8 days 1 hour', %s - interval '7 days', %s) w"
     )
     gold.execute(insert, (MOMENT, MOMENT, timedelta(minutes=5)))
+    gold.execute(insert, (MOMENT - timedelta(days=7), MOMENT - timedelta(days=7), timedelta(days=2)))
     assert check(warehouse, "training_set", MOMENT).warnings == []
     gold.execute(
         "DELETE FROM marts.gold_ml_features WHERE window_end BETWEEN '2026-06-14 12:00Z' AND '2026-06-15 10:00Z'"
@@ -232,6 +235,22 @@ def test_a_window_after_the_moment_is_not_looked_at(warehouse: Settings, gold: p
 def test_an_unknown_checkpoint_names_the_known_ones(warehouse: Settings) -> None:
     with pytest.raises(WarehouseError, match=r"must be one of raw_landings, training_set\. Got: 'gold'"):
         check(warehouse, "gold", MOMENT)
+
+
+def test_the_page_shows_what_failed_what_it_holds_back_and_how_it_went_before(
+    warehouse: Settings, landed: psycopg.Connection
+) -> None:
+    check(warehouse, "raw_landings", MOMENT - timedelta(hours=1))
+    landed.execute("UPDATE raw.sensor_events SET value = 9999 WHERE tag_id = 1 AND digest <= 100")
+    landed.execute("UPDATE raw.tags SET measurement = 'a<b' WHERE tag_id = 1")
+    check(warehouse, "raw_landings", MOMENT)
+    page = data_docs(warehouse).read_text()
+    assert '<span class="failed">failed</span>' in page and "8 checks,\n1 failed, 0 warned" in page
+    row = page[page.index("<td>ranges</td>") :].partition("</tr>")[0]
+    assert "99 % of values are possible in their unit" in row and "blocks training" in row
+    assert "1 of 2 rows (unit °C, measurement a&lt;b, implausible_share 0.02778)" in row
+    assert row.count("<i ") == 2 and row.count('<i class="failed"') == 1 and "09:30 UTC: passed" in row
+    assert not re.search(r"https?://", page)
 
 
 def test_nothing_leaves_this_machine(
