@@ -153,7 +153,13 @@ STEPS: dict[str, Step] = {
     "readings": Step("Landing the readings", _readings, ("plant", "history"), demo=True),
     "airflow": Step("Airflow's database", _airflow, ("migrate",), made_for=version("apache-airflow")),
     "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
-    "features": Step("Features, by dbt", _features, ("readings", "records"), demo=True),
+    "features": Step(
+        "Features, by dbt",
+        _features,
+        ("readings", "records"),
+        demo=True,
+        imports=("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform"),
+    ),
     "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
     "model": Step(
