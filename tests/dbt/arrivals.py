@@ -21,7 +21,7 @@ REPORTED = sorted({*range(0, MINUTES, 15), *(minute for stretch in BUSY for minu
 # What a machine that joins late calls its tags.
 JOINED = {7: 50.0, 8: 5.0}
 # Few rows at the end: what a large batch would recompute anyway, they alone have to reach.
-WEIGHTS = (40, 30, 15, 8, 4, 2, 1)
+WEIGHTS = (40, 30, 12, 4, 1)
 BAD, UNCERTAIN, GOOD = 0x80000000, 0x40000000, 0
 
 Change = Callable[[psycopg.Connection], object]
@@ -66,7 +66,7 @@ def stretches(chance: random.Random) -> list[list[Reading]]:
     for minute in range(0, MINUTES, 45):
         at = DAY + (minute + chance.randrange(40)) * MINUTE
         found.append([(STATE, at, None, chance.choice("RRRSM"), GOOD, chance.getrandbits(60))])
-    return found
+    return [part for part in found if part]
 
 
 def _minute(chance: random.Random, tag: int, base: float, minute: int) -> list[Reading]:
@@ -245,7 +245,7 @@ def batches(seed: int, chains: dict[str, list[Change]]) -> tuple[list[Batch], li
     found[-2].moment, found[-1].moment = DAY_END + 5 * MINUTE, DAY_END + 6 * MINUTE
     parts = stretches(chance)
     slow = [part for part in parts if part[0][0] == OTHER_TEMPERATURE][5]
-    joins_at = 2
+    joins_at = 1
     for part in parts:
         if part[0][5] == slow[0][5]:
             continue
@@ -257,8 +257,8 @@ def batches(seed: int, chains: dict[str, list[Change]]) -> tuple[list[Batch], li
             found[index].changes.append(step)
     for batch in found:
         chance.shuffle(batch.readings)
-    # The next day begins.
-    found[-2].readings += [
+    # Clocks that run ahead: rows of the next day are there before its baselines are.
+    found[-3].readings += [
         (tag, DAY_END + i * MINUTE, base, None, GOOD, chance.getrandbits(60))
         for tag, base in {**BASES, **JOINED}.items()
         for i in range(4)

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.dbt.arrivals import DAY, batches, history
+from tests.dbt.arrivals import CHAINS, DAY, batches, history
 from tests.dbt.site import Site, assert_equal, land
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -18,6 +18,8 @@ from warehouse.settings import Settings
 SEED = int(os.environ.get("MILLWRIGHT_SEED", "1"))
 # Versions of baselines are frozen: those of the first build stay, here as in a plant.
 FROZEN = "int_baselines"
+# What gold's windows don't follow yet when it is told late.
+UNFOLLOWED = ("a master record", "errors", "failures", "a component")
 KEYED = """
 SELECT n.nspname || '.' || c.relname, array_agg(a.attname::text ORDER BY a.attname)
 FROM pg_class AS c
@@ -44,16 +46,16 @@ def built(site: Site, cluster: Settings) -> tuple[dict[str, Any], dict[str, Any]
     site.admin.execute("SELECT raw.ensure_partitions('2026-03-28Z', '2026-03-30Z')")
     land(site.admin, history(DAY - timedelta(hours=9), 5 * 60, SEED))
     site.transform(DAY + timedelta(minutes=1), "+tag:minute")
-    arrived, slow_readings = batches(SEED, {})
+    arrived, slow_readings = batches(SEED, {name: steps for name, steps in CHAINS.items() if name not in UNFOLLOWED})
     with connect(site.settings, Role.ADMIN) as slow, connect(cluster, Role.ADMIN) as elsewhere:
         elsewhere.execute("SELECT pg_current_xact_id()")
         with slow.transaction():
             land(slow, slow_readings)
-            for batch in arrived[:4]:
+            for batch in arrived[:3]:
                 batch.arrive(site.admin)
                 site.transform(batch.moment)
         slow.commit()
-        for batch in arrived[4:]:
+        for batch in arrived[3:]:
             batch.arrive(site.admin)
             site.transform(batch.moment)
         elsewhere.rollback()
@@ -76,7 +78,7 @@ def test_the_day_holds_what_makes_it_hard(built: Any, site: Site) -> None:
     assert {row["equipment_id"] for row in gold} == {"A", "B", "C"}
     assert {row["regime"] for row in gold if row["equipment_id"] == "A"} >= {0, 3}
     assert any(row["temperature_deviation_5m"] is not None for row in gold)
-    assert {row["over_gap"] for row in gold} == {True, False}
+    assert {row["in_maintenance"] for row in gold} == {row["over_gap"] for row in gold} == {True, False}
     quality = site.admin.execute("SELECT count(DISTINCT status), bool_or(value = 'NaN') FROM raw.sensor_events")
     assert quality.fetchone() == (3, True)
 

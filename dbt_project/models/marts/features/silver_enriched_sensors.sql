@@ -4,23 +4,60 @@
     indexes=[{'columns': ['tag_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 
+{%- set context_changes = ref('int_context_changes') %}
+
 with tag_minutes as (
     select * from {{ ref('int_sensor_minutes') }}
-),
-
-equipment_minutes as (
-    select * from {{ ref('int_equipment_minutes') }}
-    where
-        {% if is_update() -%}
-        {{ built_in_this_run() }}
-        {%- else -%}
-        minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
-        {%- endif %}
 ),
 
 baselines as (
     select * from {{ ref('int_baselines') }}
 ),
+
+{% if is_update() -%}
+-- What else a row says than its own minute: baselines that came after it, and what enterprise systems told late.
+changed as materialized (
+    select
+        baselines.equipment_id,
+        (baselines.version_day + 1)::timestamp at time zone plants.time_zone as from_ts,
+        (baselines.version_day + 2)::timestamp at time zone plants.time_zone as to_ts
+    from baselines
+    inner join {{ ref('stg_equipment') }} as equipment on baselines.equipment_id = equipment.equipment_id
+    inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
+    where {{ built_in_this_run('baselines.built_xid') }}
+    union
+    select
+        equipment_id,
+        from_ts - interval '1 minute' as from_ts,
+        to_ts
+    from {{ context_changes }}
+    where kind in ('cmms_work_orders', 'mes_schedules', 'mes_shifts', 'sap_equipment')
+),
+
+-- Of what changed for ever, the days that a first build covers.
+equipment_minutes as (
+    select * from {{ ref('int_equipment_minutes') }}
+    where {{ built_in_this_run() }}
+    union
+    select seen_from.*
+    from changed
+    cross join lateral (
+        select minutes.*
+        from {{ ref('int_equipment_minutes') }} as minutes
+        where
+            minutes.equipment_id = changed.equipment_id
+            and changed.from_ts <= minutes.minute
+            and minutes.minute < changed.to_ts
+            and minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
+        offset 0
+    ) as seen_from
+),
+{%- else -%}
+equipment_minutes as (
+    select * from {{ ref('int_equipment_minutes') }}
+    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
+),
+{%- endif %}
 
 tags as (
     select
