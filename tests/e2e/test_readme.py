@@ -154,6 +154,8 @@ def test_the_demo_runs_stops_and_resumes(newcomer: Newcomer) -> None:
         newcomer.run(BACKFILL)
         newcomer.run(ENV)
         assert "Completed successfully" in newcomer.run(DBT)
+        for command in ("test", "source freshness", "docs generate"):
+            newcomer.run(DBT.replace("build", command))
     prepared = newcomer.prepared()
     with newcomer.running(DEMO) as wait_for:
         wait_for("SELECT 1 FROM ml.scores WHERE scored_at > pg_postmaster_start_time()", 150)
