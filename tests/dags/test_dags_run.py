@@ -59,7 +59,7 @@ def ended(name: str, moment: datetime) -> dict[str, str]:
         task.retries = 0
     finished = dag.test(logical_date=moment)
     states = {instance.task_id: str(instance.state) for instance in finished.get_task_instances()}
-    assert (str(finished.state) == "success") == (set(states.values()) == {"success"}), states
+    assert (str(finished.state) == "success") == (set(states.values()) <= {"success", "skipped"}), states
     return states
 
 
@@ -94,7 +94,7 @@ def test_score_minutely_waits_for_a_first_model_without_failing(
     built = "SELECT count(*) FROM ops.transform_runs WHERE succeeded"
     before = one(look, built)
     monkeypatch.setattr("ml.registry.aliases", lambda settings: Aliases({}, registry_away=False))
-    states = {t.task_id: str(t.state) for t in run("score_minutely", this_minute()).get_task_instances()}
+    states = ended("score_minutely", this_minute())
     assert states == {"features": "success", "score": "skipped", "publish": "skipped"}
     assert one(look, built) == before + 1, "the features go on"
 
