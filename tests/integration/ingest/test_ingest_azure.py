@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -25,12 +26,15 @@ FILES = (
 )
 
 
-def land_azure(settings: Settings, folder: Path, scratch: Path, machines: int) -> int:
+def land_azure(settings: Settings, folder: Path, scratch: Path, machines: int, since: datetime | None = None) -> int:
     """SAP and CMMS whole, telemetry of the first `machines` machines; returns how many readings landed."""
     for system, name, file in FILES:
         load(settings, system, [folder / file], load_table_map(MAPS / f"{name}.yml"), strict=True)
     path = scratch / "telemetry.parquet"
-    pq.write_table(pq.read_table(folder / "telemetry_3h.parquet", filters=pc.field("machineID") <= machines), path)
+    wanted = pc.field("machineID") <= machines
+    if since is not None:
+        wanted &= pc.field("datetime") >= pa.scalar(since, pa.timestamp("ns"))
+    pq.write_table(pq.read_table(folder / "telemetry_3h.parquet", filters=wanted), path)
     return backfill(settings, path, load_mapping(MAPS / "telemetry.yml"), datetime(2016, 1, 2, tzinfo=UTC)).landed
 
 
