@@ -46,6 +46,23 @@ STATISTICS = {
 }
 MEASURED: list[Column] = [
     (
+        "mean_24h",
+        "double precision",
+        "Mean of the minute means, over positions too, in the 24 full hours before the hour of the minute.",
+    ),
+    ("std_24h", "double precision", "Their population standard deviation."),
+    (
+        "skewness_24h",
+        "double precision",
+        "Their skewness; NULL where the standard deviation is 0.",
+    ),
+    (
+        "z_score_24h",
+        "double precision",
+        "Distance of the shortest window's mean from that of the 24 hours, in their standard "
+        "deviations; NULL where that is 0.",
+    ),
+    (
         "flat_minutes",
         "smallint",
         "Minutes of the last 60 in which a sensor looks stuck: 5 or more equal readings, or the least and greatest "
@@ -83,7 +100,17 @@ PRODUCTS: dict[tuple[str, str], Column] = {
 REST: list[Column] = [
     ("bad_share_60m", "double precision", "Share of bad readings in the last 60 minutes."),
     ("missing_share_60m", "double precision", "Share of tag-minutes without a reading in the last 60 minutes."),
-    ("over_gap", "boolean", "At least a twentieth of the last 60 minutes is missing."),
+    (
+        "over_gap",
+        "boolean",
+        "At least a twentieth of the last 60 minutes is missing, or lies in gaps of the ledger that were not repaired.",
+    ),
+    (
+        "running_hours_24h",
+        "double precision",
+        "Hours in which the machine ran and was not maintained, of the 24 full hours before the hour of the minute, by "
+        "the measurement that reported the most minutes; NULL where none did.",
+    ),
     (
         "hours_since_maintenance",
         "double precision",
@@ -95,7 +122,11 @@ REST: list[Column] = [
     ("equipment_age_days", "double precision", "Days since commissioning."),
     ("hour_of_day", "smallint", "Hour of the minute, 0 to 23, in the plant's time zone."),
     ("weekday", "smallint", "Day of the week, 1 (Monday) to 7, in the plant's time zone."),
-    ("available_at", "timestamptz", "When the plant could have known the last reading of the last 60 minutes."),
+    (
+        "available_at",
+        "timestamptz",
+        "When the plant could have known the last of the readings that the row is made of.",
+    ),
     ("built_xid", "xid8", "Transaction that wrote the row; the score watermark reads it."),
 ]
 

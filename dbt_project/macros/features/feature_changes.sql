@@ -1,12 +1,20 @@
 {#- Stretches of minutes (equipment_id, from_minute, to_minute, inclusive) whose features may see what this run changed.
     A minute is seen by the windows that end in the hour after it, and by one more: whether the next minute is flat
-    depends on it. A set point holds until the next one.
-    Baselines that a backfill brought are seen by the plant day after theirs. -#}
-{% macro feature_changes() -%}
+    depends on it; and by the 24-hour statistics of the 24 hours after its own. A set point holds until the next one.
+    Baselines that a backfill brought are seen by the plant day after theirs; what enterprise systems tell, and the
+    ledger of gaps, by what int_context_changes says. -#}
+{% macro feature_changes(context_changes) -%}
     select
         equipment_id,
         minute as from_minute,
         minute + interval '60 minutes' as to_minute
+    from equipment_minutes
+    where {{ built_in_this_run('built_xid') }}
+    union
+    select
+        equipment_id,
+        {{ utc_hour('minute') }} + interval '1 hour' as from_minute,
+        {{ utc_hour('minute') }} + interval '1499 minutes' as to_minute
     from equipment_minutes
     where {{ built_in_this_run('built_xid') }}
     union
@@ -31,4 +39,14 @@
     from baselines
     inner join equipment on baselines.equipment_id = equipment.equipment_id
     where {{ built_in_this_run('baselines.built_xid') }}
+    union
+    select
+        equipment_id,
+        from_ts - interval '1 minute' as from_minute,
+        to_ts as to_minute
+    from {{ context_changes }}
+    where
+        kind in (
+            'cmms_work_orders', 'cmms_maintenance', 'cmms_failures', 'cmms_errors', 'sap_equipment', 'sensor_gaps'
+        )
 {%- endmacro %}

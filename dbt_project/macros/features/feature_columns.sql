@@ -9,5 +9,8 @@
             {%- do columns.append(statistic ~ '_' ~ window ~ 'm') -%}
         {%- endfor -%}
     {%- endfor -%}
-    {{ return(columns + ['flat_minutes', 'bad_share_60m', 'missing_share_60m', 'set_point']) }}
+    {{ return(columns + [
+        'mean_24h', 'std_24h', 'skewness_24h', 'z_score_24h', 'flat_minutes', 'bad_share_60m', 'missing_share_60m',
+        'set_point'
+    ]) }}
 {%- endmacro %}

@@ -24,10 +24,16 @@
         case when windows.mean_n_60 > 0 then coalesce(windows.flat_minutes_60, 0) end::smallint as flat_minutes,
         1 - windows.good_count_60::double precision / nullif(windows.reading_count_60, 0) as bad_share_60m,
         1 - windows.tag_minutes_60::double precision / nullif(60 * windows.tag_count_60, 0) as missing_share_60m,
-        set_points_held.set_point
+        days.day_mean as mean_24h,
+        days.day_std as std_24h,
+        days.day_skewness as skewness_24h,
+        (windows.block_mean - days.day_mean) / nullif(days.day_std, 0) as z_score_24h,
+        set_points_held.set_point,
+        set_points_held.available_at as set_point_available_at
     from windows
     inner join series on windows.series_id = series.series_id
     inner join targets on series.equipment_id = targets.equipment_id and windows.number = targets.number
+    left join days on windows.series_id = days.series_id and windows.number / 60 = days.hour_number
     left join set_points_held
         on
             series.equipment_id = set_points_held.equipment_id

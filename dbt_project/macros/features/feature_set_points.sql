@@ -5,13 +5,15 @@
         targets.equipment_id,
         set_points.measurement,
         targets.number,
-        last_report.value_last as set_point
+        last_report.value_last as set_point,
+        last_report.available_at
     from targets
     inner join set_points on targets.equipment_id = set_points.equipment_id
     cross join lateral (
         select
             tag_minutes.minute,
-            tag_minutes.value_last
+            tag_minutes.value_last,
+            tag_minutes.available_at
         from tag_minutes
         where
             tag_minutes.tag_id = set_points.tag_id

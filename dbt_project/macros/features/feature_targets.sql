@@ -4,13 +4,13 @@
     An update writes every minute whose windows saw what this run changed. A build that someone waits for writes of the
     last days every minute or, before the dense ones, the last of each stride; and of the time before them the hours
     that led up to each failure. -#}
-{% macro feature_targets(update) -%}
+{% macro feature_targets(update, context_changes) -%}
     {%- if update -%}
     select distinct
         seen_from.equipment_id,
         seen_from.minute
     from (
-        {{ feature_changes() }}
+        {{ feature_changes(context_changes) }}
     ) as changed
     cross join lateral (
         select
@@ -35,14 +35,14 @@
         from history
         cross join lateral unnest(history.fault_times) as fault (happened_at)
         cross join lateral generate_series(
-            date_trunc('hour', fault.happened_at - interval '{{ var("event_hours") }} hours'),
+            {{ utc_hour("fault.happened_at - interval '" ~ var('event_hours') ~ " hours'") }},
             fault.happened_at,
             interval '1 hour'
         ) as covered (hour)
     ) as led_up
         on
             equipment_minutes.equipment_id = led_up.equipment_id
-            and date_trunc('hour', equipment_minutes.minute) = led_up.hour
+            and {{ utc_hour('equipment_minutes.minute') }} = led_up.hour
     where
         led_up.hour is not null
         or (

@@ -4,6 +4,7 @@
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set measurements = var('measurements') %}
+{%- set context_changes = ref('int_context_changes') %}
 
 -- The CTEs with a macro of their own are described there; the pre-hook, since the planner can't know how few rows they
 -- hold, nor how many: what has to be an index probe is a lateral subquery, the rest are hash joins.
@@ -13,6 +14,10 @@ with tag_minutes as not materialized (
 
 equipment_minutes as not materialized (
     select * from {{ ref('int_equipment_minutes') }}
+),
+
+tag_hours as not materialized (
+    select * from {{ ref('int_sensor_hours') }}
 ),
 
 baselines as not materialized (
@@ -39,7 +44,11 @@ tags as materialized (
     from {{ ref('stg_tags') }} as tags
     where
         role = 'measurement'
-        and measurement in ('{{ measurements | join("', '") }}')
+        and measurement in (
+            {%- for measurement in measurements %}
+            '{{ measurement }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
     window of_measurement as (partition by equipment_id, measurement)
 ),
 
@@ -67,7 +76,7 @@ targets as materialized (
         minute,
         {{ minute_number('minute') }} as number
     from (
-        {{ feature_targets(is_update()) }}
+        {{ feature_targets(is_update(), context_changes) }}
     ) as wanted
 ),
 
@@ -80,7 +89,7 @@ reach as materialized (
         max(least(targets.minute, earlier.hour + interval '59 minutes')) as to_minute
     from targets
     cross join lateral (
-        values (date_trunc('hour', targets.minute)), (date_trunc('hour', targets.minute) - interval '1 hour')
+        values ({{ utc_hour('targets.minute') }}), ({{ utc_hour('targets.minute') }} - interval '1 hour')
     ) as earlier (hour)
     group by targets.equipment_id, earlier.hour
 ),
@@ -158,6 +167,54 @@ windows as (
     {{ feature_windows() }}
 ),
 
+-- Hours that are over when a minute begins: point in time right, and the same for all minutes of an hour.
+day_hours as materialized (
+    select
+        tags.series_id,
+        tags.equipment_id,
+        target_hours.hour_number,
+        hours_of_day.*
+    from (
+        select distinct
+            equipment_id,
+            {{ utc_hour('minute') }} as target_hour,
+            number / 60 as hour_number
+        from targets
+    ) as target_hours
+    inner join tags on target_hours.equipment_id = tags.equipment_id
+    cross join lateral (
+        select * from tag_hours
+        where
+            tag_hours.tag_id = tags.tag_id
+            and target_hours.target_hour - interval '24 hours' <= tag_hours.hour
+            and tag_hours.hour < target_hours.target_hour
+        offset 0
+    ) as hours_of_day
+),
+
+days as (
+    {{ feature_days() }}
+),
+
+-- The tag that reported the most tells how long the machine ran.
+machine_days as (
+    select
+        equipment_id,
+        hour_number,
+        max(running_minutes) / 60::double precision as running_hours,
+        max(available_at) as available_at
+    from (
+        select
+            equipment_id,
+            hour_number,
+            sum(minute_count) as running_minutes,
+            max(available_at) as available_at
+        from day_hours
+        group by equipment_id, hour_number, tag_id
+    ) as by_tag
+    group by equipment_id, hour_number
+),
+
 set_points_held as (
     {{ feature_set_points() }}
 ),
@@ -173,6 +230,7 @@ completeness as (
         60 * max(tags_reported) over last_hour as tag_minutes_expected,
         sum(reading_count) over last_hour as readings,
         sum(good_count) over last_hour as good_readings,
+        sum(gap_seconds) over last_hour as gap_seconds_60,
         max(available_at) over last_hour as latest_available_at
     from wanted
     window last_hour as (partition by equipment_id order by number range between 59 preceding and current row)
@@ -196,19 +254,32 @@ final as (
         1 - completeness.good_readings::double precision / nullif(completeness.readings, 0) as bad_share_60m,
         1 - completeness.tag_minutes::double precision / nullif(completeness.tag_minutes_expected, 0)
             as missing_share_60m,
-        coalesce(completeness.tag_minutes < 0.95 * completeness.tag_minutes_expected, true) as over_gap,
+        coalesce(
+            completeness.tag_minutes < 0.95 * completeness.tag_minutes_expected
+            or completeness.gap_seconds_60 > 0.05 * 60 * completeness.tag_minutes_expected,
+            true
+        ) as over_gap,
+        machine_days.running_hours as running_hours_24h,
         {{ hours_since_service('completeness.minute') }} as hours_since_maintenance,
         {{ known_since('history.failures_known_at', 'completeness.minute', '90 days') }} as failures_90d,
         {{ known_since('history.errors_known_at', 'completeness.minute', '24 hours') }} as errors_24h,
         (completeness.version_day + 1 - history.commissioned_on)::double precision as equipment_age_days,
         date_part('hour', completeness.minute at time zone equipment.time_zone)::smallint as hour_of_day,
         date_part('isodow', completeness.minute at time zone equipment.time_zone)::smallint as weekday,
-        completeness.latest_available_at as available_at,
+        greatest(
+            completeness.latest_available_at,
+            {%- for measurement in measurements %}
+            {{ measurement }}_measures.set_point_available_at,
+            {%- endfor %}
+            machine_days.available_at
+        ) as available_at,
         pg_current_xact_id() as built_xid
     from targets
     inner join completeness on targets.equipment_id = completeness.equipment_id and targets.number = completeness.number
     inner join equipment on targets.equipment_id = equipment.equipment_id
     inner join history on targets.equipment_id = history.equipment_id
+    left join machine_days
+        on targets.equipment_id = machine_days.equipment_id and targets.number / 60 = machine_days.hour_number
     {%- for measurement in measurements %}
     left join measures as {{ measurement }}_measures
         on
