@@ -37,10 +37,11 @@ class TransformResult:
 
 
 @contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
+def _environment(settings: Settings, moment: datetime | None) -> Iterator[None]:
     """dbt reads its profile and its paths from the environment of the process; it is put back afterwards.
 
-    Nothing is written beside the sources: target and logs go under `var`.
+    Nothing is written beside the sources: target and logs go under `var`. The run's moment comes this way too: a var
+    that differs from the last run's makes dbt parse the whole project anew.
     """
     wanted = {
         "PGHOST": settings.host,
@@ -50,6 +51,8 @@ def _environment(settings: Settings) -> Iterator[None]:
         "DBT_TARGET_PATH": str(settings.var / "dbt" / "target"),
         "DBT_LOG_PATH": str(settings.var / "dbt" / "logs"),
     }
+    if moment is not None:
+        wanted["MILLWRIGHT_MOMENT"] = moment.isoformat()
     with _ENVIRONMENT:
         before = {key: os.environ.get(key) for key in wanted}
         os.environ.update(wanted)
@@ -81,7 +84,7 @@ def build(
     """
     arguments = [
         "build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
-        "--vars", json.dumps({**(variables or {}), "moment": moment.isoformat()}), "--quiet", "--no-use-colors",
+        "--vars", json.dumps(dict(variables or {})), "--quiet", "--no-use-colors",
         "--log-level-file", "none",  # failures come back in the result; dbt never closes its log file
     ]  # fmt: skip
     if select:
@@ -90,11 +93,14 @@ def build(
         arguments.append("--full-refresh")
     for kind in ("unit_test",) if tests else ("unit_test", "test"):
         arguments += ["--exclude-resource-type", kind]
-    return invoke(settings, arguments)
+    return invoke(settings, arguments, moment)
 
 
-def invoke(settings: Settings, arguments: list[str]) -> TransformResult:
-    """One dbt command in this process; the second one is faster, for dbt is imported by then."""
+def invoke(settings: Settings, arguments: list[str], moment: datetime | None = None) -> TransformResult:
+    """One dbt command in this process; the second one is faster, for dbt is imported by then.
+
+    Without a `moment` it works for that of `--vars`, else for the time of its start.
+    """
     from dbt.cli.main import dbtRunner
 
     sql_seconds: defaultdict[str, float] = defaultdict(float)
@@ -104,7 +110,7 @@ def invoke(settings: Settings, arguments: list[str]) -> TransformResult:
             sql_seconds[event.data.node_info.node_name] += event.data.elapsed
 
     started = time.monotonic()
-    with _environment(settings):
+    with _environment(settings, moment):
         outcome = dbtRunner(callbacks=[add_statement]).invoke(arguments)
     seconds = time.monotonic() - started
     if outcome.exception is not None:
