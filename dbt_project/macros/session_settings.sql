@@ -1,10 +1,11 @@
-{#- Pre-hook. A build of everything joins millions of rows, which the planner can't foresee through the small plant
-    tables (ingest owns them, and they are analyzed late or never): hash joins only, in the order in which they are
-    written, and memory for them. -#}
+{#- Pre-hook. The planner can't foresee a run: the plant's tables (ingest owns them) are analyzed late or never, and
+    statistics end before the newest minute, so that it takes what a run touches for one row and nests loops over
+    thousands. So joins are hash joins, and what has to be an index probe is a lateral subquery with `offset 0`, which
+    can't be anything else. A build of everything also joins in the order in which it is written. -#}
 {% macro session_settings() -%}
     set local work_mem = '256MB'
-    {%- if execute and not is_update() -%}
     ; set local enable_nestloop = off; set local enable_mergejoin = off
+    {%- if execute and not is_update() -%}
     ; set local join_collapse_limit = 1; set local from_collapse_limit = 1
     {%- endif -%}
 {%- endmacro %}

@@ -67,7 +67,8 @@ versions as materialized (
     where not exists (
         select 1 from {{ this }} as frozen
         where
-            frozen.version_day = version.day::date
+            frozen.version_day >= (select min(due.first_day) from due)
+            and frozen.version_day = version.day::date
             and frozen.equipment_id = due.equipment_id
             and frozen.measurement = due.measurement
             and frozen.position = due.position
@@ -89,6 +90,8 @@ days as (
     inner join tags on hours.tag_id = tags.tag_id
     where
         hours.minute_count > 0
+        -- Nothing is due in most minutes, and months of hours aren't read to find that out.
+        and exists (select 1 from versions)
         and hours.hour >= (
             select min(version_day) - {{ var('baseline_days') }} - 2 from versions
         )::timestamp at time zone 'UTC'

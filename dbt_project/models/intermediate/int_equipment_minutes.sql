@@ -36,17 +36,6 @@ maintenance as (
     where planned_state = 'maintenance'
 ),
 
-state_minutes as (
-    select
-        tags.equipment_id,
-        tags.tag_id,
-        minutes.minute,
-        coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state
-    from minutes
-    inner join tags on minutes.tag_id = tags.tag_id
-    where tags.role = 'state' and minutes.text_last is not null
-),
-
 {% if update -%}
 touched_tags as materialized (
     select
@@ -70,14 +59,31 @@ touched as materialized (
         carried.equipment_id,
         carried.minute
     from touched_tags
-    inner join {{ this }} as carried
-        on touched_tags.equipment_id = carried.equipment_id and touched_tags.minute < carried.minute
-    where
-        touched_tags.role = 'state'
-        and carried.minute < coalesce((
-            select min(later.minute) from state_minutes as later
-            where later.equipment_id = touched_tags.equipment_id and later.minute > touched_tags.minute
-        ), 'infinity')
+    left join lateral (
+        select min(next_report.minute) as minute
+        from tags
+        cross join lateral (
+            select minutes.minute from minutes
+            where
+                minutes.tag_id = tags.tag_id and minutes.minute > touched_tags.minute
+                and minutes.text_last is not null
+            order by minutes.minute
+            limit 1
+        ) as next_report
+        where tags.equipment_id = touched_tags.equipment_id and tags.role = 'state'
+    ) as later on true
+    cross join lateral (
+        select
+            held.equipment_id,
+            held.minute
+        from {{ this }} as held
+        where
+            held.equipment_id = touched_tags.equipment_id
+            and held.minute > touched_tags.minute
+            and held.minute < coalesce(later.minute, 'infinity')
+        offset 0
+    ) as carried
+    where touched_tags.role = 'state'
     union
     select
         covered.equipment_id,
@@ -97,7 +103,7 @@ touched as materialized (
     where changes.kind in ('cmms_work_orders', 'mes_schedules')
 ),
 
-wanted as not materialized (
+wanted as materialized (
     select
         tags.equipment_id,
         tags.role,
@@ -111,7 +117,11 @@ wanted as not materialized (
         minutes.available_at
     from touched
     inner join tags on touched.equipment_id = tags.equipment_id
-    inner join minutes on tags.tag_id = minutes.tag_id and touched.minute = minutes.minute
+    cross join lateral (
+        select * from minutes as probed
+        where probed.tag_id = tags.tag_id and probed.minute = touched.minute
+        offset 0
+    ) as minutes
 ),
 
 -- The last state up to the minute: an index probe per state tag, however long ago it was.
@@ -149,6 +159,17 @@ wanted as not materialized (
         minutes.available_at
     from minutes
     inner join tags on minutes.tag_id = tags.tag_id
+),
+
+state_minutes as (
+    select
+        tags.equipment_id,
+        tags.tag_id,
+        minutes.minute,
+        coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state
+    from minutes
+    inner join tags on minutes.tag_id = tags.tag_id
+    where tags.role = 'state' and minutes.text_last is not null
 ),
 
 reported_states as (

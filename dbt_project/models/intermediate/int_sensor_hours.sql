@@ -26,7 +26,7 @@ touched as materialized (
 ),
 
 -- Index probes by machine and by tag, fenced: the planner can't know that this run touched few hours.
-wanted as (
+wanted as materialized (
     select minutes_of_hour.*
     from touched
     cross join lateral (
@@ -39,7 +39,7 @@ wanted as (
     ) as minutes_of_hour
 ),
 
-tag_minutes as (
+tag_minutes as materialized (
     select
         touched.equipment_id,
         minutes_of_hour.*

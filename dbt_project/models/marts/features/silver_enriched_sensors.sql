@@ -3,18 +3,18 @@
     incremental_strategy='replace', partition_by='window_end', partition_days=var('silver_days'),
     indexes=[{'columns': ['tag_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
-
+{%- set update = is_update() %}
 {%- set context_changes = ref('int_context_changes') %}
 
-with tag_minutes as (
+with tag_minutes as not materialized (
     select * from {{ ref('int_sensor_minutes') }}
 ),
 
-baselines as (
+baselines as not materialized (
     select * from {{ ref('int_baselines') }}
 ),
 
-{% if is_update() -%}
+{% if update -%}
 -- What else a row says than its own minute: baselines that came after it, and what enterprise systems told late.
 changed as materialized (
     select
@@ -58,6 +58,12 @@ equipment_minutes as (
     where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
 ),
 {%- endif %}
+
+-- Of the days at hand: there are months of them.
+baselines_held as (
+    select * from baselines
+    where version_day >= (select (min(minute) at time zone 'UTC')::date - 2 from equipment_minutes)
+),
 
 tags as (
     select
@@ -118,7 +124,7 @@ shift_minutes as (
     ) as shift_at
 ),
 
-context as (
+context as {{ 'materialized' if update }} (
     select
         equipment_minutes.*,
         shift_minutes.shift,
@@ -168,9 +174,9 @@ final as (
         context.in_maintenance,
         context.load_ratio,
         context.regime,
-        baselines.baseline_mean,
-        baselines.baseline_std,
-        (tag_minutes.value_mean - baselines.baseline_mean) / baselines.baseline_std as z_score,
+        baselines_held.baseline_mean,
+        baselines_held.baseline_std,
+        (tag_minutes.value_mean - baselines_held.baseline_mean) / baselines_held.baseline_std as z_score,
         tags.warning_low,
         tags.warning_high,
         tags.critical_low,
@@ -193,14 +199,22 @@ final as (
         pg_current_xact_id() as built_xid
     from context
     inner join tags on context.equipment_id = tags.equipment_id
+    {%- if update %}
+    cross join lateral (
+        select * from tag_minutes as probed
+        where probed.tag_id = tags.tag_id and probed.minute = context.minute
+        offset 0
+    ) as tag_minutes
+    {%- else %}
     inner join tag_minutes on tags.tag_id = tag_minutes.tag_id and context.minute = tag_minutes.minute
-    left join baselines
+    {%- endif %}
+    left join baselines_held
         on
-            tags.equipment_id = baselines.equipment_id
-            and tags.measurement = baselines.measurement
-            and tags.position = baselines.position
-            and context.regime = baselines.regime
-            and baselines.version_day = {{ plant_day('context.minute', 'tags.time_zone') }} - 1
+            tags.equipment_id = baselines_held.equipment_id
+            and tags.measurement = baselines_held.measurement
+            and tags.position = baselines_held.position
+            and context.regime = baselines_held.regime
+            and baselines_held.version_day = {{ plant_day('context.minute', 'tags.time_zone') }} - 1
 )
 
 select * from final
