@@ -1,4 +1,4 @@
-"""The whole project on a plant that it was not made for: two machines, a value every three hours, a year of failures."""
+"""The whole project on a plant that it was not made for: two machines, three hours a value, a year of failures."""
 
 from __future__ import annotations
 
