@@ -5,11 +5,22 @@ with equipment as (
     where is_in_service
 ),
 
-latest_scores as (
-    select distinct on (equipment_id) *
-    from {{ ref('stg_scores') }}
+scores as not materialized (
+    select * from {{ ref('stg_scores') }}
     where role = 'champion' and superseded_at is null
-    order by equipment_id, window_end desc
+),
+
+-- An index probe by machine: history grows by a row a machine and minute.
+latest_scores as (
+    select latest.*
+    from equipment
+    cross join lateral (
+        select *
+        from scores
+        where scores.equipment_id = equipment.equipment_id
+        order by scores.window_end desc
+        limit 1
+    ) as latest
 ),
 
 joined as (

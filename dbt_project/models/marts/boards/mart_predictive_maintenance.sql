@@ -9,7 +9,7 @@ upkeep as (
     select * from {{ ref('int_equipment_upkeep') }}
 ),
 
-scores as (
+scores as not materialized (
     select * from {{ ref('stg_scores') }}
     where role = 'champion' and superseded_at is null
 ),
@@ -21,7 +21,7 @@ recommendations as (
     order by equipment_id, anomaly_score desc
 ),
 
--- Index probes by machine.
+-- Index probes by machine: history grows by a row a machine and minute.
 recent_scores as (
     select
         equipment.equipment_id,
