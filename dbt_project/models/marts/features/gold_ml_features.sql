@@ -36,39 +36,7 @@ equipment as materialized (
     inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
 ),
 
-tags as materialized (
-    select
-        tags.*,
-        min(tag_id) over of_measurement as series_id,
-        count(*) over of_measurement as tags_of_measurement
-    from {{ ref('stg_tags') }} as tags
-    where
-        role = 'measurement'
-        and measurement in (
-            {%- for measurement in measurements %}
-            '{{ measurement }}'{{ ',' if not loop.last }}
-            {%- endfor %}
-        )
-    window of_measurement as (partition by equipment_id, measurement)
-),
-
-series as materialized (
-    select distinct
-        series_id,
-        equipment_id,
-        measurement
-    from tags
-),
-
--- The set point of throughput is a tag of the measurement throughput_sp, throughput_set_point or throughput itself.
-set_points as materialized (
-    select
-        tag_id,
-        equipment_id,
-        regexp_replace(measurement, '_(sp|set_?point)$', '') as measurement
-    from {{ ref('stg_tags') }}
-    where role = 'set_point'
-),
+{{ feature_series(ref('stg_tags')) }},
 
 targets as materialized (
     select
@@ -80,65 +48,7 @@ targets as materialized (
     ) as wanted
 ),
 
--- The hours that the windows of those minutes reach into, how far, and which blocks they are made of.
-reach as materialized (
-    select
-        targets.equipment_id,
-        earlier.hour,
-        min(greatest(targets.minute - interval '60 minutes', earlier.hour)) as from_minute,
-        max(least(targets.minute, earlier.hour + interval '59 minutes')) as to_minute
-    from targets
-    cross join lateral (
-        values ({{ utc_hour('targets.minute') }}), ({{ utc_hour('targets.minute') }} - interval '1 hour')
-    ) as earlier (hour)
-    group by targets.equipment_id, earlier.hour
-),
-
-phases as materialized (
-    select distinct
-        targets.equipment_id,
-        targets.number / 60 - earlier.hours as hour_number,
-        targets.number % {{ var('windows')[0] }} as phase
-    from targets
-    cross join (values (0), (1)) as earlier (hours)
-),
-
-wanted as materialized (
-    select
-        minutes_of_hour.*,
-        {{ minute_number('minutes_of_hour.minute') }} as number,
-        {{ plant_day('minutes_of_hour.minute', 'equipment.time_zone') }} - 1 as version_day
-    from reach
-    inner join equipment on reach.equipment_id = equipment.equipment_id
-    cross join lateral (
-        select * from equipment_minutes
-        where
-            equipment_minutes.equipment_id = reach.equipment_id
-            and reach.from_minute <= equipment_minutes.minute
-            and equipment_minutes.minute <= reach.to_minute
-        offset 0
-    ) as minutes_of_hour
-),
-
-readings as materialized (
-    select
-        tags.series_id,
-        tags.equipment_id,
-        tags.measurement,
-        tags.position,
-        tags.tags_of_measurement,
-        minutes_of_hour.*
-    from reach
-    inner join tags on reach.equipment_id = tags.equipment_id
-    cross join lateral (
-        select * from tag_minutes
-        where
-            tag_minutes.tag_id = tags.tag_id
-            and reach.from_minute <= tag_minutes.minute
-            and tag_minutes.minute <= reach.to_minute
-        offset 0
-    ) as minutes_of_hour
-),
+{{ feature_minutes() }},
 
 -- By day, for their index leads with it: there are months of them.
 baselines_held as materialized (
@@ -167,53 +77,7 @@ windows as (
     {{ feature_windows() }}
 ),
 
--- Hours that are over when a minute begins: point in time right, and the same for all minutes of an hour.
-day_hours as materialized (
-    select
-        tags.series_id,
-        tags.equipment_id,
-        target_hours.hour_number,
-        hours_of_day.*
-    from (
-        select distinct
-            equipment_id,
-            {{ utc_hour('minute') }} as target_hour,
-            number / 60 as hour_number
-        from targets
-    ) as target_hours
-    inner join tags on target_hours.equipment_id = tags.equipment_id
-    cross join lateral (
-        select * from tag_hours
-        where
-            tag_hours.tag_id = tags.tag_id
-            and target_hours.target_hour - interval '24 hours' <= tag_hours.hour
-            and tag_hours.hour < target_hours.target_hour
-        offset 0
-    ) as hours_of_day
-),
-
-days as (
-    {{ feature_days() }}
-),
-
--- The tag that reported the most tells how long the machine ran.
-machine_days as (
-    select
-        equipment_id,
-        hour_number,
-        max(running_minutes) / 60::double precision as running_hours,
-        max(available_at) as available_at
-    from (
-        select
-            equipment_id,
-            hour_number,
-            sum(minute_count) as running_minutes,
-            max(available_at) as available_at
-        from day_hours
-        group by equipment_id, hour_number, tag_id
-    ) as by_tag
-    group by equipment_id, hour_number
-),
+{{ feature_hours() }},
 
 set_points_held as (
     {{ feature_set_points() }}
