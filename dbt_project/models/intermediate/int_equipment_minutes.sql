@@ -5,6 +5,14 @@
 {%- set update = is_update() %}
 {%- set tag_minutes = ref('int_sensor_minutes') %}
 {%- set changes = ref('int_context_changes') %}
+{%- if update %}
+{%- set first_minute = '(select min(minute) from touched)' %}
+{%- set last_minute = "coalesce((select max(minute) from touched), '-infinity')" %}
+{%- else %}
+{%- set slices = day_slices(tag_minutes, 'minute') %}
+{%- set first_minute = "'" ~ slices[0][0] ~ "'::timestamptz" %}
+{%- set last_minute = "'" ~ slices[-1][1] ~ "'::timestamptz" %}
+{%- endif %}
 
 with minutes as not materialized (
     select * from {{ tag_minutes }}
@@ -196,7 +204,7 @@ states as (
     from stretches
     cross join lateral generate_series(
         stretches.first_minute,
-        coalesce(stretches.last_minute, (select max(minute) from wanted)),
+        least(stretches.last_minute, {{ last_minute }}),
         interval '1 minute'
     ) as covered (minute)
 ),
@@ -206,7 +214,7 @@ measured as (
     {%- if update %}
     {{ equipment_minutes_of('wanted') | indent(4) }}
     {%- else %}
-    {%- for from_day, to_day in day_slices(tag_minutes, 'minute') %}
+    {%- for from_day, to_day in slices %}
     (
         {{ equipment_minutes_of(
             "(select * from wanted where minute >= '" ~ from_day ~ "' and minute < '" ~ to_day ~ "') as slice"
@@ -223,17 +231,9 @@ maintenance_minutes as (
         maintenance.equipment_id,
         covered.minute
     from maintenance
-    inner join (
-        select
-            equipment_id,
-            min(minute) as first_minute,
-            max(minute) as last_minute
-        from measured
-        group by equipment_id
-    ) as span on maintenance.equipment_id = span.equipment_id
     cross join lateral generate_series(
-        greatest(date_trunc('minute', maintenance.starts_at), span.first_minute),
-        least(maintenance.ends_at - interval '1 microsecond', span.last_minute),
+        greatest(date_trunc('minute', maintenance.starts_at), {{ first_minute }}),
+        least(maintenance.ends_at - interval '1 microsecond', {{ last_minute }}),
         interval '1 minute'
     ) as covered (minute)
 )
