@@ -1,13 +1,12 @@
 {{ config(
     tags=['minute'], meta={'domain': 'plant'}, unique_key=['equipment_id', 'window_end'],
-    incremental_strategy='replace', partition_by='window_end', pre_hook='set local enable_nestloop = off',
+    incremental_strategy='replace', partition_by='window_end',
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set measurements = var('measurements') %}
 {%- set context_changes = ref('int_context_changes') %}
 
--- The CTEs with a macro of their own are described there; the pre-hook, since the planner can't know how few rows they
--- hold, nor how many: what has to be an index probe is a lateral subquery, the rest are hash joins.
+-- The CTEs with a macro of their own are described there.
 with tag_minutes as not materialized (
     select * from {{ ref('int_sensor_minutes') }}
 ),

@@ -188,6 +188,8 @@ final as (
                 then 'warning'
         end as limit_exceeded,
         tag_minutes.good_count < tag_minutes.reading_count as has_bad_readings,
+        tag_minutes.gap_seconds::double precision as gap_seconds,
+        tag_minutes.gap_seconds > 0 as has_gap,
         context.shift,
         context.crew,
         context.order_id,
