@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Training takes history at full five minutes; a first build that someone waits for writes no more of it.
-GRID_MINUTES = 5
+# Training takes history at full ten minutes; a first build that someone waits for writes no more of it.
+GRID_MINUTES = 10
 
 
 class Policy(BaseSettings):

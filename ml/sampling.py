@@ -3,7 +3,7 @@
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
 over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
 
-They are thinned on a grid of full five minutes (`GRID_MINUTES`), for a first build writes no more of the past: its
+They are thinned on a grid of full ten minutes (`GRID_MINUTES`), for a first build writes no more of the past: its
 sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
 """
 
@@ -104,7 +104,7 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
 def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
     """Which rows to take: those on a grid of so many minutes, and of them one in so many; about `most` in all.
 
-    `rows` are all that the mart has, `on_grid` those on full five minutes. Where they are more than a fifth of all, a
+    `rows` are all that the mart has, `on_grid` those on full ten minutes. Where they are more than a tenth of all, a
     part of the history is on the grid alone, and none of the rows between count.
     """
     dense = GRID_MINUTES * on_grid

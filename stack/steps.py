@@ -49,7 +49,7 @@ class Step:
     """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
 
     `imports` take seconds of one core: a step that has them is started while the last of its needs is under way,
-    imports them, and is held until that is done.
+    imports them, does what `warms_up` it, and is held until that is done.
     """
 
     title: str
@@ -58,6 +58,7 @@ class Step:
     made_for: str | None = "1"
     demo: bool = False
     imports: tuple[str, ...] = ()
+    warms_up: Callable[[Settings], None] = lambda settings: None
 
 
 def _migrate(context: Context) -> None:
@@ -124,6 +125,12 @@ def _features(context: Context) -> None:
         raise StackError(f"dbt build failed: {'; '.join(result.failures)}")
 
 
+def _parse(settings: Settings) -> None:
+    from warehouse.transform import parse
+
+    parse(settings, FIRST_BUILD_VARS)
+
+
 def _past(context: Context) -> None:
     from ml.feedback import sync
     from ml.history import import_history
@@ -159,6 +166,7 @@ STEPS: dict[str, Step] = {
         ("readings", "records"),
         demo=True,
         imports=("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform"),
+        warms_up=_parse,
     ),
     "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
@@ -179,13 +187,15 @@ def progress_file(settings: Settings, name: str) -> Path:
 def run_step(settings: Settings, name: str, until: datetime, history_days: int, held: bool = False) -> None:
     """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stage, done, total].
 
-    A `held` one imports what it needs and waits for a line on its standard input; it raises where that ends instead.
+    A `held` one imports what it needs, warms up and waits for a line on its standard input; it raises where that ends
+    instead.
     """
     if name not in STEPS:
         raise StackError(f"step must be one of {', '.join(STEPS)}. Got: {name!r}")
     if held:
         for module in STEPS[name].imports:
             import_module(module)
+        STEPS[name].warms_up(settings)
         if not sys.stdin.readline():
             raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)

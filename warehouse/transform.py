@@ -96,6 +96,12 @@ def build(
     return invoke(settings, arguments, moment)
 
 
+def parse(settings: Settings, variables: Mapping[str, object] | None = None) -> TransformResult:
+    """Read the whole project, which a later `build` with the same `variables` needn't do again; asks no database."""
+    paths = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--vars", json.dumps(dict(variables or {}))]
+    return invoke(settings, ["parse", *paths, "--quiet", "--no-use-colors", "--log-level-file", "none"])
+
+
 def invoke(settings: Settings, arguments: list[str], moment: datetime | None = None) -> TransformResult:
     """One dbt command in this process; the second one is faster, for dbt is imported by then.
 
