@@ -32,10 +32,10 @@ AFTER = {
     # The live plant starts where the history ends, not minutes later.
     "plant": ("plant",),
     "ingest": ("plant",),
-    # Ten seconds of a core each: the first build takes both cores, the first training one.
-    "airflow-api-server": ("airflow", "features"),
-    "airflow-dag-processor": ("airflow", "features"),
-    "mlflow": ("mlflow", "features"),
+    # Seconds of start-up each, which the first build leaves a core for; started later they slow the first training.
+    "airflow-api-server": ("airflow", "readings"),
+    "airflow-dag-processor": ("airflow", "readings"),
+    "mlflow": ("mlflow", "readings"),
     # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
     "airflow-scheduler": ("airflow", "mlflow", "features"),
 }

@@ -16,7 +16,7 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.policy import GRID_MINUTES
+from ml.policy import GRID_MINUTES, Policy
 from stack.errors import StackError
 from warehouse.settings import HOME, Settings
 
@@ -24,8 +24,14 @@ Report = Callable[[str, int, int | None], None]
 # What the first score waits for: the minute path and the views that it and the first training read. Boards and facts
 # are built by their DAGs.
 FIRST_BUILD = "+tag:minute +ml_training_set"
-# Of the days before the last one training takes every fifth minute anyway; silver's past days are for looking at.
-FIRST_BUILD_VARS = {"gold_stride": GRID_MINUTES, "gold_dense_days": 1, "silver_days": 1}
+# Of history training takes the minutes of its grid anyway, and every minute of the hours before a failure; silver's past
+# is for looking at.
+FIRST_BUILD_VARS = {
+    "gold_stride": GRID_MINUTES,
+    "gold_dense_days": 0.125,
+    "event_hours": Policy().positive_hours,
+    "silver_days": 0.25,
+}
 # That of `python -m simulator serve`: the live plant goes on where the history ends.
 SEED = 7
 
