@@ -24,8 +24,8 @@ Report = Callable[[str, int, int | None], None]
 # What the first score waits for: the minute path and the views that it and the first training read. Boards and facts
 # are built by their DAGs.
 FIRST_BUILD = "+tag:minute +ml_training_set"
-# Of history training takes the minutes of its grid anyway, and every minute of the hours before a failure; silver's past
-# is for looking at.
+# Of history training takes the minutes of its grid and every minute of the hours before a failure; silver's past is for
+# looking at.
 FIRST_BUILD_VARS = {
     "gold_stride": GRID_MINUTES,
     "gold_dense_days": 0.125,
