@@ -22,7 +22,7 @@ run: $(INSTALLED) ## the same for a plant of your own: make run PLANT=my.yml
 	@$(VENV)/bin/python -m stack up --plant $(PLANT)
 
 test: $(INSTALLED) ## unit, integration, dbt and DAG tests on an embedded Postgres
-	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/unit tests/integration tests/dbt tests/dags
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/dbt tests/dags tests/integration tests/unit
 
 e2e: $(INSTALLED) ## the README's commands and the running stack, from the outside
 	@$(VENV)/bin/python -m pytest tests/e2e --ignore=tests/e2e/faults

@@ -164,13 +164,13 @@ WHERE spread.window_end >= spread.since
 GROUP BY spread.measurement, spread.unit
 """
 
-# One row. Rows are counted every five minutes only: older history may be kept on that grid, newer and the lead-up to
+# One row. Rows are counted every ten minutes only: older history may be kept on that grid, newer and the lead-up to
 # failures is denser. Weeks are compared once there are two whole ones. A window is positive in the twelve hours before
 # a failure, or where an answer called it right.
 BALANCE = """
 WITH grid AS (
     SELECT equipment_id, window_end FROM marts.gold_ml_features
-    WHERE window_end <= :moment AND extract(EPOCH FROM window_end)::bigint % 300 = 0
+    WHERE window_end <= :moment AND extract(EPOCH FROM window_end)::bigint % 600 = 0
 ),
 positive AS (
     SELECT equipment_id, failed_at - interval '12 hours' AS since, failed_at AS until

@@ -111,29 +111,30 @@ def require_unclaimed(settings: Settings, servers: Sequence[str], patience_s: fl
     try:
         with connect(settings, Role.INGEST, autocommit=True) as connection:
             for server in servers:
-                _claim_by(connection, server, deadline)
+                claim(connection, server, deadline - time.monotonic())
             # A closed connection keeps its locks for a moment, in which our own collector would find them taken.
             connection.execute("SELECT pg_advisory_unlock_all()")
     except psycopg.OperationalError:
         return
 
 
-def _claim_by(connection: psycopg.Connection, server: str, deadline: float) -> None:
-    while True:
-        try:
-            return claim(connection, server)
-        except ServerTakenError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(0.1)
+def claim(connection: psycopg.Connection, server: str, patience_s: float = 0.0) -> None:
+    """Have `server` to oneself for as long as the connection lives; raises ServerTakenError, which names who has it.
+
+    A connection that was closed a moment ago may hold it still: hence the patience.
+    """
+    deadline = time.monotonic() + patience_s
+    while not _scalar(
+        connection, "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", server
+    ):
+        if time.monotonic() >= deadline:
+            raise _taken(connection, server)
+        time.sleep(0.05)
 
 
-def claim(connection: psycopg.Connection, server: str) -> None:
-    """Have `server` to oneself for as long as the connection lives; raises ServerTakenError, which names who has it."""
-    if _scalar(connection, "SELECT pg_try_advisory_lock(hashtextextended('millwright ingest ' || %s, 0))", server):
-        return
+def _taken(connection: psycopg.Connection, server: str) -> ServerTakenError:
     worker = _scalar(connection, "SELECT worker FROM raw.servers WHERE server = %s", server)
-    raise ServerTakenError(
+    return ServerTakenError(
         f"server {server!r} is being collected by another worker{f' ({worker})' if worker else ''}; stop that one,"
         " or give each its own with --server"
     )

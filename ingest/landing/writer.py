@@ -31,6 +31,8 @@ from warehouse.settings import Settings
 
 # Later than this a value is history, and an alarm about it would be noise.
 ALARM_AGE: Final = timedelta(seconds=60)
+# How long a connection that broke may go on holding our server.
+RECLAIM_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ class Writer:
             return self._connection
         connection = connect(self._settings, Role.INGEST, autocommit=True)
         try:
-            claim(connection, self._server)
+            # Our own connection before this one may not be quite gone.
+            claim(connection, self._server, RECLAIM_S if self._connection is not None else 0.0)
             self._require_tags(connection)
             rows = connection.execute(
                 "SELECT tag_id, source_ts FROM raw.tag_latest WHERE tag_id = ANY(%s)", (list(self._nodes),)

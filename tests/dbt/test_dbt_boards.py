@@ -146,7 +146,7 @@ def test_what_stands_on_a_view_outlives_its_rebuild(boards: Site) -> None:
     boards.admin.execute("DROP VIEW staging.stg_scores CASCADE")
     boards.admin.execute("CREATE VIEW staging.stg_scores AS SELECT *, 1 AS gone FROM ml.scores")
     boards.admin.execute("ALTER VIEW staging.stg_scores OWNER TO millwright_transform")
-    boards.transform(datetime.now(UTC), "stg_scores mart_equipment_health")
+    boards.transform(datetime.now(UTC), "stg_scores mart_equipment_health mart_predictive_maintenance")
     assert boards.admin.execute("SELECT count(*) FROM marts.mart_equipment_health").fetchone() == (2,)
 
 

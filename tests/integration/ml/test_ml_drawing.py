@@ -7,7 +7,7 @@ from datetime import timedelta
 import psycopg
 
 from ml import sampling
-from ml.policy import Policy
+from ml.policy import GRID_MINUTES, Policy
 from tests.integration.ml.conftest import FAULTS, NOON, START
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -15,7 +15,7 @@ from warehouse.settings import Settings
 # What a first build leaves out: what is older than a day, off the grid, and not in the day before an event.
 LEFT_OUT = """
 DELETE FROM marts.gold_ml_features AS g
-WHERE g.window_end <= %(dense_from)s AND extract(minute FROM g.window_end)::int %% 5 <> 0
+WHERE g.window_end <= %(dense_from)s AND extract(minute FROM g.window_end)::int %% 10 <> 0
     AND NOT EXISTS (
         SELECT FROM raw.cmms_failures AS f
         WHERE f.equipment_id = g.equipment_id AND g.window_end > f.failed_at - interval '24 hours'
@@ -41,11 +41,11 @@ def test_a_sparse_history_with_a_dense_last_day_is_drawn_as_if_it_were_dense(
 ) -> None:
     fewer = policy.model_copy(update={"max_normal_rows": 1000})
     whole = draw(with_past, fewer)
-    assert whole.step == 15
+    assert whole.step == GRID_MINUTES
     admin.execute(LEFT_OUT, {"dense_from": NOON - timedelta(days=1)})
     assert draw(with_past, fewer).hash() == whole.hash()
     positive = whole.rows.action[whole.rows.event >= 0]
     assert set(positive) == {"schedule_maintenance", "reduce_speed"}, "every minute before a failure counts"
     assert len(positive) > len(FAULTS) * 60
-    # All of it would fit now, and still the last day must not weigh five times as much as those before.
-    assert draw(with_past, policy).step == 5
+    # All of it would fit now, and still the last day must not weigh ten times as much as those before.
+    assert draw(with_past, policy).step == GRID_MINUTES

@@ -212,18 +212,18 @@ def test_a_sensor_that_joined_late_isnt_missed_before(warehouse: Settings, gold:
 def test_rows_are_compared_with_those_of_the_week_before_on_one_grid(
     warehouse: Settings, gold: psycopg.Connection
 ) -> None:
-    # The week before is kept every five minutes only: as many of those are no fewer.
+    # The week before is kept every ten minutes only: as many of those are no fewer.
     insert = (
         "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at) "
         "SELECT 'P1', w, true, w FROM generate_series(%s - interval '8 days 1 hour', %s - interval '7 days', %s) w"
     )
-    gold.execute(insert, (MOMENT, MOMENT, timedelta(minutes=5)))
+    gold.execute(insert, (MOMENT, MOMENT, timedelta(minutes=10)))
     gold.execute(insert, (MOMENT - timedelta(days=7), MOMENT - timedelta(days=7), timedelta(days=2)))
     assert check(warehouse, "training_set", MOMENT).warnings == []
     gold.execute(
         "DELETE FROM marts.gold_ml_features WHERE window_end BETWEEN '2026-06-14 12:00Z' AND '2026-06-15 10:00Z'"
     )
-    gold.execute(insert, (MOMENT - timedelta(days=2), MOMENT - timedelta(days=2), timedelta(minutes=5)))
+    gold.execute(insert, (MOMENT - timedelta(days=2), MOMENT - timedelta(days=2), timedelta(minutes=10)))
     assert [w.partition(":")[0] for w in check(warehouse, "training_set", MOMENT).warnings] == ["volume"]
 
 
