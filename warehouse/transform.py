@@ -102,7 +102,7 @@ def build(
 
 @contextmanager
 def _alone(settings: Settings, select: str | None) -> Iterator[None]:
-    """One run at a time makes what isn't the minute path; a minute waits for none, for it makes nothing that others do."""
+    """One run at a time makes what isn't the minute path; a minute waits for none, and makes nothing that others do."""
     if select == MINUTE_PATH:
         yield
         return
