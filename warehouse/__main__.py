@@ -186,8 +186,9 @@ def restore_command(folder: Annotated[Path, typer.Argument(help="what `dump` wro
     settings = Settings()
     bar, report = _progress("restoring")
     with server.available(settings), bar:
-        made = restore(settings, folder, report)
-    typer.echo(f"{settings.pgdatabase}: restored as of {made.made_at}")
+        made, models = restore(settings, folder, report)
+    registry = "with its models" if models else "without models: the dump has none, or the registry has its own"
+    typer.echo(f"{settings.pgdatabase}: restored as of {made.made_at}, {registry}")
 
 
 @app.command("check")

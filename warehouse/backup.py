@@ -89,11 +89,12 @@ def dump(settings: Settings, folder: Path, report: Report = lambda what, done, t
     return made
 
 
-def restore(settings: Settings, folder: Path, report: Report = lambda what, done, total: None) -> Backup:
+def restore(settings: Settings, folder: Path, report: Report = lambda what, done, total: None) -> tuple[Backup, bool]:
     """Bring `folder` back into a warehouse that holds nothing yet, then apply the migrations that are newer than it.
 
     Raises WarehouseError for a folder that isn't a whole dump or is of a newer version, and for a warehouse with tags
-    in it or with programs connected to it. It is restored beside the old database, which is replaced at the end.
+    in it or with programs connected to it. It is restored beside the old database, which is replaced at the end. Also
+    says whether models came along: a registry that has some already, as in the same cluster, stays as it is.
     """
     made = _read(folder)
     if made.migration not in known():
@@ -118,9 +119,10 @@ def restore(settings: Settings, folder: Path, report: Report = lambda what, done
         with connect(settings, Role.ADMIN, "postgres", autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(PARTIAL)))
     migrate(settings)
-    if (folder / REGISTRY).exists():
+    models = (folder / REGISTRY).exists() and not _has_models(settings)
+    if models:
         _restore_registry(settings, folder, made)
-    return made
+    return made, models
 
 
 def _restore_warehouse(settings: Settings, archive: Path, made: Backup, report: Report) -> None:
@@ -172,13 +174,8 @@ def _adopt(settings: Settings, report: Report) -> None:
 
 
 def _restore_registry(settings: Settings, folder: Path, made: Backup) -> None:
-    """Models and their artifacts; a registry that has models already stays as it is."""
+    """Models and their artifacts, into a registry that has none."""
     with connect(settings, Role.MLFLOW, "mlflow") as connection:
-        there = _count(connection, "SELECT count(*) FROM pg_tables WHERE tablename = 'registered_models'")
-        if there and _count(connection, "SELECT count(*) FROM registered_models"):
-            raise WarehouseError(
-                "the warehouse is restored; the database mlflow has models of its own and was left alone"
-            )
         connection.execute("DROP OWNED BY CURRENT_USER")
         connection.execute("CREATE SCHEMA IF NOT EXISTS public")
     _program(settings, Role.MLFLOW, "mlflow", "pg_restore", "--exit-on-error", "--no-owner", "--no-privileges",

@@ -133,6 +133,22 @@ def test_another_cluster_reads_everything_once_and_then_only_what_is_new(
         restore(elsewhere, tmp_path / "backup")
 
 
+def test_models_that_are_there_already_stay(filled: Settings, target: Settings, tmp_path: Path) -> None:
+    with connect(filled, Role.MLFLOW, "mlflow") as mlflow:
+        mlflow.execute("CREATE TABLE IF NOT EXISTS registered_models (name text)")
+        count = mlflow.execute("SELECT count(*) FROM registered_models").fetchone()
+        mine = count == (0,)
+        if mine:
+            mlflow.execute("INSERT INTO registered_models (name) VALUES ('champion')")
+    dump(filled, tmp_path / "backup")
+    _, models = restore(target, tmp_path / "backup")
+    assert not models
+    assert one(target, "SELECT count(*) FROM raw.tags") == 1
+    if mine:
+        with connect(filled, Role.MLFLOW, "mlflow") as mlflow:
+            mlflow.execute("DROP TABLE registered_models")
+
+
 def test_a_folder_that_is_no_dump_is_refused(filled: Settings, target: Settings, tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="isn't a dump of"):
         restore(target, tmp_path)
