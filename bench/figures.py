@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import operator
 import platform
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import psutil
+import typer
+from rich.console import Console
 from rich.table import Table
 
 Figures = dict[str, float]
@@ -31,6 +35,27 @@ def _processor() -> str:
             return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def chosen(only: str, benchmarks: Collection[str]) -> tuple[str, ...]:
+    """The benchmarks that `only` names, with commas between; exits with 2 where there is none of a name."""
+    names = tuple(name.strip() for name in only.split(","))
+    if unknown := [name for name in names if name not in benchmarks]:
+        typer.echo(f"--only must be some of {', '.join(benchmarks)}. Got: {unknown[0]!r}", err=True)
+        raise typer.Exit(2)
+    typer.echo(machine(), err=True)
+    return names
+
+
+def tell(figures: Mapping[str, Figures], expected: Expected, failed: Collection[str], as_json: bool) -> None:
+    """Print a table, or one object; exits with 1 where a benchmark failed."""
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+    else:
+        Console(width=100, file=sys.stdout).print(table(figures, expected))
+    if failed:
+        typer.echo(f"failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
 
 
 def table(figures: Mapping[str, Figures], expected: Expected) -> Table:

@@ -11,7 +11,6 @@ everything runs; its figures are worth nothing.
 from __future__ import annotations
 
 import importlib
-import json
 import signal
 import sys
 import time
@@ -19,9 +18,8 @@ import traceback
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
-from bench.figures import AT_LEAST, AT_MOST, Expected, Figures, machine, table
+from bench.figures import AT_LEAST, AT_MOST, Expected, Figures, chosen, tell
 
 BENCHMARKS: Final = ("decode", "land", "wire", "latency", "memory")
 # On two cores; what falls short is explained in docs/performance.md.
@@ -58,19 +56,9 @@ def main(
     quick: Annotated[bool, typer.Option(help="seconds instead of minutes, to see that it runs")] = False,
 ) -> None:
     """Measure the collector; exit code 1 when a benchmark failed, 2 when there is none of a name."""
-    names = tuple(name.strip() for name in only.split(","))
-    if unknown := [name for name in names if name not in BENCHMARKS]:
-        typer.echo(f"--only must be some of {', '.join(BENCHMARKS)}. Got: {unknown[0]!r}", err=True)
-        raise typer.Exit(2)
-    typer.echo(machine(), err=True)
+    names = chosen(only, BENCHMARKS)
     figures, failed = measure(names, rounds, quick)
-    if as_json:
-        typer.echo(json.dumps(figures, indent=2))
-    else:
-        Console(width=100, file=sys.stdout).print(table(figures, EXPECTED))
-    if failed:
-        typer.echo(f"failed: {', '.join(failed)}", err=True)
-        raise typer.Exit(1)
+    tell(figures, EXPECTED, failed, as_json)
 
 
 if __name__ == "__main__":
