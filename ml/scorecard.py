@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import FEATURES, MEASUREMENTS
+from ml.features import DEVIATIONS, FEATURES, FLAT, MEASUREMENTS
 from ml.tail import CEILING, Tail
 from ml.trees import Trees
 
@@ -27,8 +27,7 @@ NO_PRECEDENT_CONFIDENCE = 0.5
 # Between two causes about as likely, the machine comes before the sensor: a bearing missed costs more than a look.
 LEAST_URGENT_WEIGHT = 0.6
 
-_LOAD = FEATURES.index("load_ratio")
-_DETECTED = np.array([i for i, name in enumerate(FEATURES) if i != _LOAD])
+_DETECTED = np.array([FEATURES.index(name) for name in (*DEVIATIONS, *FLAT)])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0

@@ -59,10 +59,11 @@ def mart_columns() -> dict[str, str]:
     for m in MEASUREMENTS:
         for w in WINDOWS:
             columns |= {f"{m}_{stat}_{w}m": "float8" for stat in ("mean", "std", "min", "max", "deviation")}
-        columns |= {f"{m}_slope_60m": "float8", f"{m}_flat_minutes": "integer"}
+        columns |= {f"{m}_slope_60m": "float8", f"{m}_flat_minutes": "smallint", f"{m}_z_score_24h": "float8"}
     return columns | {
         "temperature_x_vibration": "float8", "bad_share_60m": "float8", "missing_share_60m": "float8",
-        "over_gap": "boolean", "hours_since_maintenance": "float8", "equipment_age_days": "float8",
+        "over_gap": "boolean", "running_hours_24h": "float8", "hours_since_maintenance": "float8",
+        "failures_90d": "integer", "errors_24h": "integer", "equipment_age_days": "float8",
         "hour_of_day": "smallint", "weekday": "smallint", "available_at": "timestamptz",
         "built_xid": "xid8 DEFAULT pg_current_xact_id()",
     }  # fmt: skip

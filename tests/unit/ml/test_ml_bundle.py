@@ -9,7 +9,7 @@ import pytest
 
 from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
 from ml.errors import RegistryError
-from ml.features import FEATURES, MEASUREMENTS
+from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES
 from ml.registry import load_bundle
 from ml.scorecard import NO_PRECEDENT, Scorecard, classifier_inputs
 from ml.tail import CEILING, Tail
@@ -19,7 +19,14 @@ NORMAL, FAULTY = 30_000, 800
 
 
 def _rows(rng: np.random.Generator, count: int) -> np.ndarray:
-    x = rng.normal(0, 0.7, (count, len(FEATURES)))
+    context = len(Z_SCORES) + len(HISTORY)
+    # Of a stream of its own: what models of the readings see doesn't depend on how much context there is.
+    x = np.hstack(
+        [
+            rng.normal(0, 0.7, (count, len(FEATURES) - context)),
+            np.abs(np.random.default_rng(count).normal(0, 1, (count, context))),
+        ]
+    )
     x[:, [COLUMN[f"{m}_flat_minutes"] for m in MEASUREMENTS]] = 0
     x[:, COLUMN["load_ratio"]] = rng.uniform(0.5, 1, count)
     for absent in ("power", "speed", "current", "voltage"):

@@ -10,6 +10,12 @@
 {%- do features.append(measurement ~ '_flat_minutes') %}
 {%- endfor %}
 {%- do features.append('load_ratio') %}
+{%- for measurement in var('measurements') %}
+{%- do features.append(measurement ~ '_z_score_24h') %}
+{%- endfor %}
+{%- for name in ['errors_24h', 'failures_90d', 'hours_since_maintenance', 'equipment_age_days', 'running_hours_24h'] %}
+{%- do features.append(name) %}
+{%- endfor %}
 
 with mart as (
     select * from {{ ref('gold_ml_features') }}
