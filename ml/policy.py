@@ -45,8 +45,6 @@ class Policy(BaseSettings):
     min_shadow_windows: int = Field(1000, ge=0)
     shadow_error: float = Field(0.05, gt=0, lt=1, description="chance that gate 2 is wrong, over all its daily looks")
     failure_margin: float = Field(0.2, gt=0, lt=1, description="a challenger may see this share of failures less")
-    false_alarm_margin: float = Field(
-        0.03, gt=0, lt=1, description="and more machine-days with a false alarm"
-    )
+    false_alarm_margin: float = Field(0.03, gt=0, lt=1, description="and more machine-days with a false alarm")
     own_share: float = Field(0.0, ge=0, le=1, description="machine-weeks whose shown scores are the challenger's")
     challenger_days: float = Field(42.0, ge=0, description="a challenger keeps its place from newer ones this long")

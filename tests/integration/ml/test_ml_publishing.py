@@ -245,8 +245,8 @@ def test_no_machine_week_is_drawn_unless_somebody_says_so(
 def test_weeks_are_drawn_by_machine_and_challenger_and_stay_drawn(admin: psycopg.Connection) -> None:
     row = admin.execute(
         "SELECT avg((ml.drawn_at('M' || m, w, '7') < 0.3)::int)::float8, count(DISTINCT ml.drawn_at('M' || m, w, '7'))"
-        " FROM generate_series(1, 200) AS m, generate_series(timestamptz '2026-03-02 00:00Z', '2026-03-15 23:00Z', '1 h')"
-        " AS w"
+        " FROM generate_series(1, 200) AS m, "
+        " generate_series(timestamptz '2026-03-02 00:00Z', '2026-03-15 23:00Z', '1 h') AS w"
     ).fetchone()
     assert row is not None
     assert abs(row[0] - 0.3) < 0.07 and row[1] == 400, "a number a machine and ISO week"
