@@ -2,8 +2,10 @@
 ### Promote the challenger, if its time in the shadow earned it
 
 Compares what champion and challenger said about the same live windows and what became of them, writes every figure
-of the gate to `ml.promotions`, and moves the alias `champion` (the old one becomes `previous`) only when it passes.
-Without a challenger there is nothing to do. A rerun for the same moment decides the same.
+of the gate to `ml.promotions`, and moves the alias `champion` (the old one becomes `previous`) only when the challenger
+is shown to be no worse. One that is shown to be worse loses its alias; undecided, it is judged again tomorrow, with all
+evidence so far (`ml/sequential.py`). Without a challenger there is nothing to do. A rerun for the same moment returns
+what was decided; with the registry away the task fails and nothing is decided.
 """
 
 from datetime import timedelta

@@ -2,7 +2,9 @@
 ### Bring operators' answers to the warehouse
 
 Copies what was answered in `serving` to `raw.operator_feedback` (append-only) and turns it into labels for training.
-Answers are keyed by `feedback_id`: a rerun copies none twice.
+Answers are keyed by `feedback_id`: a rerun copies none twice. What the CMMS says within a week of an answered
+recommendation is a label too and overrules the answer, also weeks later; only records that are new since the last run
+are looked at.
 """
 
 from datetime import timedelta
@@ -22,7 +24,7 @@ from airflow.sdk import dag, task
 def sync_feedback():
     @task
     def sync():
-        """serving → raw.operator_feedback → ml.labels."""
+        """serving → raw.operator_feedback → ml.labels, and outcomes of the CMMS → ml.labels."""
         from ml.feedback import sync
         from stack.tasks import moment, settings
 

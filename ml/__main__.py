@@ -82,11 +82,11 @@ def minute_command(moment: Moment = None) -> None:
 
 @app.command("sync-feedback")
 def sync_feedback_command(moment: Moment = None) -> None:
-    """Bring operators' answers to the warehouse and make labels of them."""
+    """Bring operators' answers to the warehouse, make labels of them and of what the CMMS says became of them."""
     from ml import feedback
 
     result = feedback.sync(Settings(), _moment(moment))
-    typer.echo(f"{result.answers} answers, {result.labels} labels")
+    typer.echo(f"{result.answers} answers, {result.labels} labels, {result.outcomes} outcomes")
 
 
 @app.command("train")
@@ -139,7 +139,10 @@ def rollback_command(
 
 
 @app.command("history")
-def history_command(limit: Annotated[int, typer.Option(min=1)] = 20) -> None:
+def history_command(
+    limit: Annotated[int, typer.Option(min=1)] = 20,
+    every: Annotated[bool, typer.Option("--all", help="every figure of a decision, passed or not")] = False,
+) -> None:
     """The last decisions of every gate, newest first."""
     from ml import gates
 
@@ -148,6 +151,8 @@ def history_command(limit: Annotated[int, typer.Option(min=1)] = 20) -> None:
             f"{row['moment']:%Y-%m-%d %H:%M} {row['gate']}: {row['decision']} "
             f"(candidate {row['candidate'] or '-'}, champion {row['champion'] or '-'}, by {row['by']}) {row['reason']}"
         )
+        for criterion in row["criteria"] if every else ():
+            typer.echo(f"    {'passed' if criterion.passed else 'FAILED'}  {criterion.reason}")
 
 
 @app.command("import-history")

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
+from ml.bootstrap import blocks, interval
+from ml.episodes import MINUTE, episodes
 from ml.features import from_micros
 from ml.labels import Labelled
 from ml.scorecard import Scorecard
 
 ALERT_THRESHOLD = 0.7
 LATENCY_BATCH = 1000
+LEVEL = 0.9
+# ISA-18.2: an alarm that comes on this often is a chattering one.
+CHATTER = 3
+WEEK = 7 * 24 * 60
 
 
 def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, float]:
     """Figures at the alert threshold on `held_out`, whose normal rows stand for `step` minutes each.
 
     `precision`, `recall` and `false_alarm_rate` count windows; `event_recall` counts failures that an alert
-    came before; `action_accuracy` is over positive windows that were raised; `ttf_error_h` is a median. NaN where
-    there was nothing to count.
+    came before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as
+    far as the rows show them; `action_accuracy` is over positive windows that were raised; `ttf_error_h` is a median.
+    NaN where there was nothing to count.
     """
     windows = held_out.windows
     scores = scorecard.score(windows.x, windows.equipment)
@@ -36,12 +46,15 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
     error = np.abs(scores.hours_to_failure[both] - held_out.hours[both])
     days = max((int(windows.ends.max()) - int(windows.ends.min())) / 86_400e6, 1e-9) if len(windows) else np.nan
     machines = max(len(set(windows.equipment)), 1)
+    totals = _totals(raised, held_out, step).sum(axis=0)
     return {
         "precision": hits / (hits + false * step) if hits + false else np.nan,
         "recall": hits / (hits + misses) if hits + misses else np.nan,
         "event_recall": len(found) / len(failures) if failures else np.nan,
         "false_alarm_rate": false / normal if normal else np.nan,
         "false_windows_per_machine_week": false * step / (days * machines) * 7 if normal else np.nan,
+        "alarm_rate": _ALARMS["alarm_rate"](totals),
+        "chatter_rate": _ALARMS["chatter_rate"](totals),
         "action_accuracy": float(right.mean()) if len(right) else np.nan,
         "ttf_error_h": float(np.median(error)) if len(error) else np.nan,
         "latency_ms": latency_ms(scorecard, held_out),
@@ -49,6 +62,73 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
         "positive_windows": float(positive.sum()),
         "failures": float(len(failures)),
     }
+
+
+def _ratio(over: int, under: int, times: float = 1.0) -> Callable[[NDArray[np.float64]], float]:
+    return lambda totals: float(times * totals[over] / totals[under]) if totals[under] else np.nan
+
+
+# Of the columns of `_totals`.
+_ALARMS = {"precision": _ratio(0, 1), "recall": _ratio(0, 2), "alarm_rate": _ratio(3, 5), "chatter_rate": _ratio(4, 5)}
+
+
+def _totals(raised: NDArray[np.bool_], held_out: Labelled, step: int) -> NDArray[np.float64]:
+    """What the windows (n,) add up to, a row (n, 6) each: hits, raised minutes, fault minutes, episodes that begin with
+    it, chattering ones, machine-weeks."""
+    windows, positive = held_out.windows, held_out.positive
+    stands = np.where(positive, 1.0, step)
+    begins, chatters = _episodes(windows.equipment, windows.ends, raised)
+    return np.column_stack(
+        [raised & positive, raised * stands, positive, begins, chatters, stands / WEEK]
+    ).astype(float)  # fmt: skip
+
+
+def _episodes(
+    equipment: NDArray[Any], ends: NDArray[np.int64], raised: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """At which windows (n,) an episode begins, and one that comes on at least CHATTER times."""
+    names, machine = np.unique(equipment.astype(np.str_), return_inverse=True)
+    place = machine.astype(np.int64) << 32 | ends // MINUTE
+    order = np.argsort(place, kind="stable")
+    up = raised[order]
+    comes_on = up.copy()
+    comes_on[1:] &= ~(up[:-1] & (machine[order][1:] == machine[order][:-1]))
+    found = episodes(equipment, ends, raised)
+    start = np.searchsorted(names, found.equipment).astype(np.int64) << 32 | found.start // MINUTE
+    rows = order[np.searchsorted(place[order], start)]
+    times = np.bincount(np.searchsorted(start, place[order][comes_on], side="right") - 1, minlength=len(found))
+    begins, chatters = np.zeros(len(ends), bool), np.zeros(len(ends), bool)
+    begins[rows], chatters[rows] = True, times >= CHATTER
+    return begins, chatters
+
+
+def differences(candidate: Scorecard, champion: Scorecard, held_out: Labelled, step: int) -> dict[str, float]:
+    """Candidate's minus champion's precision, recall, alarm and chatter rate on the same windows, each with the ends of
+    its LEVEL interval: `…_difference`, `…_difference_low`, `…_difference_high`.
+
+    The interval is a paired block bootstrap: whole machine-days are redrawn, with what both said of them. NaN where
+    there is nothing to compare.
+    """
+    windows = held_out.windows
+    if not len(windows):
+        return {f"{name}_difference{end}": np.nan for name in _ALARMS for end in ("", "_low", "_high")}
+    block = blocks(windows.equipment, windows.ends)
+    both = []
+    for card in (candidate, champion):
+        raised = card.score(windows.x, windows.equipment).anomaly >= ALERT_THRESHOLD
+        rows = _totals(raised, held_out, step)
+        both.append(np.column_stack([np.bincount(block, weights=column) for column in rows.T]))
+    figures = {}
+    for name, figure in _ALARMS.items():
+
+        def difference(weight: NDArray[np.float64], figure: Callable[..., float] = figure) -> float:
+            own, theirs = (weight @ sums for sums in both)
+            return figure(own) - figure(theirs)
+
+        low, high = interval(difference, np.arange(len(both[0])), level=LEVEL)
+        figures[f"{name}_difference"] = difference(np.ones(len(both[0])))
+        figures |= {f"{name}_difference_low": low, f"{name}_difference_high": high}
+    return figures
 
 
 def latency_ms(scorecard: Scorecard, rows: Labelled) -> float:

@@ -34,6 +34,8 @@ ACTION_OF_MODE = {
     "sensor_stuck": "preventive_inspection",
     "sensor_drift": "preventive_inspection",
 }
+# How maintainers code work that found no fault; no code at all says nothing.
+NOTHING_FOUND = ("no_fault_found", "nothing_found", "none", "nff")
 # A sensor that fails stops no machine: there is no failure to be hours away from.
 SENSOR_MODES = ("sensor_stuck", "sensor_drift")
 # How far out of its normal spread a window before a failure must be to show it.
@@ -60,7 +62,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Judgment:
-    """What an operator's answer says about a stretch of a machine's time."""
+    """What an operator's answer, or what became of it, says about a stretch of a machine's time."""
 
     equipment_id: str
     since: int
@@ -109,6 +111,7 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
                coalesce(w.completed_at, w.opened_at + interval '24 hours'), false
         FROM raw.cmms_work_orders AS w
         WHERE w.available_at <= %(moment)s AND (w.kind = 'corrective' OR w.problem_code = ANY(%(modes)s))
+            AND coalesce(lower(w.problem_code), '') <> ALL(%(nothing)s)
             AND NOT EXISTS (
                 SELECT FROM raw.cmms_failures AS f
                 WHERE f.available_at <= %(moment)s AND (f.work_order_id = w.work_order_id
@@ -118,7 +121,7 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
             )
         ORDER BY 4, 1
         """,
-        {"moment": moment, "modes": list(ACTION_OF_MODE)},
+        {"moment": moment, "modes": list(ACTION_OF_MODE), "nothing": list(NOTHING_FOUND)},
     )
     return [
         Event(name, machine, mode, micros(at), micros(over), failed) for name, machine, mode, at, over, failed in rows
@@ -126,10 +129,10 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
 
 
 def judgments(connection: psycopg.Connection, moment: datetime) -> list[Judgment]:
-    """Operators' answers as labels, known at `moment`; undecided ones say nothing."""
+    """What answers and their outcomes came to, as known at `moment`; undecided ones say nothing."""
     rows = connection.execute(
-        "SELECT equipment_id, from_ts, to_ts, label, action_code FROM ml.labels"
-        " WHERE judged_at <= %s AND label <> 'undecided' ORDER BY label_id",
+        "SELECT equipment_id, from_ts, to_ts, label, action_code FROM ml.verdicts_at(%s)"
+        " WHERE label <> 'undecided' ORDER BY label_id",
         (moment,),
     )
     return [Judgment(machine, micros(a), micros(b), label, action) for machine, a, b, label, action in rows]

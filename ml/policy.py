@@ -44,13 +44,22 @@ class Policy(BaseSettings):
     held_out_days: float = Field(21.0, gt=0, description="and no more of it than this")
     min_training_rows: int = 1000
 
+    outcome_days: float = Field(7.0, gt=0, description="what the CMMS says this long after overrules an answer")
+
     recall_floor: float = Field(0.3, ge=0, le=1)
-    margin: float = Field(0.02, ge=0, description="how much worse a candidate may look by chance")
+    margin: float = Field(0.02, ge=0, description="how much less of the fault windows a candidate may find")
+    max_precision_loss: float = Field(0.1, ge=0, description="less precise by more is refused, chance or not")
     max_false_alarm_rate: float = Field(0.05, gt=0)
     max_latency_ms: float = Field(2000.0, gt=0, description="for a batch of 1,000 windows")
     max_bundle_mb: float = Field(50.0, gt=0)
+
     shadow_hours: float = Field(24.0, ge=0, description="how long a challenger is watched before it may be promoted")
     min_shadow_windows: int = Field(1000, ge=0)
+    shadow_error: float = Field(0.05, gt=0, lt=1, description="chance that gate 2 is wrong, over all its daily looks")
+    failure_margin: float = Field(0.2, gt=0, lt=1, description="a challenger may see this share of failures less")
+    false_alarm_margin: float = Field(0.03, gt=0, lt=1, description="and more machine-days with a false alarm")
+    own_share: float = Field(0.0, ge=0, le=1, description="machine-weeks whose shown scores are the challenger's")
+    challenger_days: float = Field(42.0, ge=0, description="a challenger keeps its place from newer ones this long")
 
     @property
     def bands_weekly(self) -> tuple[float, float, float]:

@@ -31,11 +31,19 @@ LOOK_BACK = timedelta(days=1)
 CLEARING_WINDOWS = 5
 
 _SEEN = [f"{m}_{what}" for m in MEASUREMENTS for what in ("mean_5m", "deviation_5m", "slope_60m", "flat_minutes")]
+# In machine-weeks drawn for the challenger its scores are what is published, so that somebody answers them; a window
+# that it has no score of is the champion's. Off by default (`own_share`).
+_PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (
+    SELECT FROM ml.scores AS own
+    WHERE own.equipment_id = {scored}.equipment_id AND own.window_end = {scored}.window_end AND own.role = 'challenger'
+        AND own.superseded_at IS NULL
+        AND ml.drawn_at(own.equipment_id, own.window_end, own.model_version) < %(own_share)s
+) THEN 'challenger' ELSE 'champion' END)"""
 _CANDIDATES = f"""
-SELECT s.score_id, s.equipment_id, s.window_end, s.anomaly_score, s.action_code, s.confidence, s.estimated_ttf,
+SELECT s.score_id, s.role, s.equipment_id, s.window_end, s.anomaly_score, s.action_code, s.confidence, s.estimated_ttf,
     s.over_gap, s.model_version, {", ".join(f"g.{name}" for name in _SEEN)}, latest.is_running, latest.in_maintenance,
     (SELECT max(p.anomaly_score) FROM ml.scores AS p
-     WHERE p.equipment_id = s.equipment_id AND p.role = 'champion' AND p.superseded_at IS NULL
+     WHERE p.equipment_id = s.equipment_id AND p.role = s.role AND p.superseded_at IS NULL
         AND p.window_end < s.window_end AND p.window_end >= s.window_end - %(persistence)s) AS score_before
 FROM ml.scores AS s
 LEFT JOIN marts.gold_ml_features AS g USING (equipment_id, window_end)
@@ -43,17 +51,17 @@ LEFT JOIN LATERAL (
     SELECT n.is_running, n.in_maintenance FROM marts.gold_ml_features AS n
     WHERE n.equipment_id = s.equipment_id AND n.window_end <= %(moment)s ORDER BY n.window_end DESC LIMIT 1
 ) AS latest ON true
-WHERE s.role = 'champion' AND s.superseded_at IS NULL AND s.anomaly_score >= %(minor)s
+WHERE s.role = {_PUBLISHES.format(scored="s")} AND s.superseded_at IS NULL AND s.anomaly_score >= %(minor)s
     AND s.window_end <= %(moment)s AND s.window_end > %(after)s
     AND NOT EXISTS (SELECT FROM ml.recommendations AS r WHERE r.recommendation_id = 'rec-' || s.score_id)
 ORDER BY s.window_end, s.anomaly_score DESC, s.equipment_id
 """
-_EXPIRE = """
+_EXPIRE = f"""
 UPDATE serving.recommendations_serving AS r SET status = 'expired', deferred_until = NULL
 WHERE r.status IN ('pending', 'deferred') AND (
     (r.timestamp <= %(moment)s - %(expire)s AND (
         SELECT count(*) >= %(clearing)s AND max(s.anomaly_score) < %(minor)s FROM ml.scores AS s
-        WHERE s.equipment_id = r.equipment_id AND s.role = 'champion' AND s.superseded_at IS NULL
+        WHERE s.equipment_id = r.equipment_id AND s.role = {_PUBLISHES.format(scored="s")} AND s.superseded_at IS NULL
             AND s.window_end > %(moment)s - %(expire)s AND s.window_end <= %(moment)s))
     OR (SELECT n.in_maintenance FROM marts.gold_ml_features AS n
         WHERE n.equipment_id = r.equipment_id AND n.window_end <= %(moment)s AND n.window_end > r.timestamp
@@ -115,6 +123,7 @@ def publish(settings: Settings, moment: datetime, policy: Policy | None = None) 
             "persistence": timedelta(minutes=policy.persistence_minutes),
             "expire": timedelta(minutes=policy.expire_minutes),
             "clearing": CLEARING_WINDOWS,
+            "own_share": policy.own_share,
         }
         expired = _ids(connection, _EXPIRE, parameters)
         with connection.cursor(row_factory=dict_row) as cursor:
@@ -214,6 +223,7 @@ def _values(candidate: dict[str, Any], units: dict[str, str]) -> dict[str, Any]:
         "vibration_avg_5min": candidate["vibration_mean_5m"],
         "throughput_avg_5min": candidate["throughput_mean_5m"],
         "model_version": candidate["model_version"],
+        "published_by": candidate["role"],
     }
 
 
@@ -222,10 +232,10 @@ def _keep(connection: psycopg.Connection, values: dict[str, Any], reason: str | 
         """
         INSERT INTO ml.recommendations (recommendation_id, equipment_id, "timestamp", score_id, anomaly_score, severity,
             action_code, recommendation_text, confidence, estimated_ttf, temp_avg_5min, vibration_avg_5min,
-            throughput_avg_5min, model_version, held_reason)
+            throughput_avg_5min, model_version, published_by, held_reason)
         VALUES (%(recommendation_id)s, %(equipment_id)s, %(timestamp)s, %(score_id)s, %(anomaly_score)s, %(severity)s,
             %(action_code)s, %(recommendation_text)s, %(confidence)s, %(estimated_ttf)s, %(temp_avg_5min)s,
-            %(vibration_avg_5min)s, %(throughput_avg_5min)s, %(model_version)s, %(held_reason)s)
+            %(vibration_avg_5min)s, %(throughput_avg_5min)s, %(model_version)s, %(published_by)s, %(held_reason)s)
         """,
         values | {"held_reason": reason},
     )

@@ -235,6 +235,19 @@ def aliases(settings: Settings) -> Aliases:
     return Aliases(known, registry_away=False)
 
 
+def ask(settings: Settings) -> Aliases:
+    """Which versions the aliases mean, from the registry itself; raises RegistryError where it is away.
+
+    For what decides: to go on with the last ones known is for what must not stop.
+    """
+    given = tracking_uri(settings)
+    try:
+        known = _ask(given) if given.startswith("http") else _ask_client(settings)
+    except OSError as error:
+        raise RegistryError(f"the model registry is away ({error}); try again when it answers") from error
+    return Aliases(known, registry_away=False)
+
+
 def _remember(settings: Settings, known: dict[str, str]) -> None:
     path = settings.var / "models" / "aliases.json"
     text = json.dumps(known, indent=2) + "\n"

@@ -78,6 +78,8 @@ def train(
             if card.contract == contract():
                 theirs = evaluation.evaluate(card, held_out, sample.step)
                 evaluation.store(connection, training_id, champion, stretch, theirs)
+                compared = evaluation.differences(scorecard, card, held_out, sample.step)
+                evaluation.store(connection, training_id, version, stretch, compared)
         elif bootstrap:
             registry.set_aliases(settings, {registry.CHAMPION: version})
             _first(connection, version, moment, reason)

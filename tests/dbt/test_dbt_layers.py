@@ -17,7 +17,7 @@ MARTS = ROOMS[2:]
 # The domain of a staging model is told by the word after stg_.
 DOMAINS = {
     **dict.fromkeys(("sensor", "tags", "equipment", "plants", "limits", "critical"), "plant"),
-    **dict.fromkeys(("scores", "scored", "recommendations", "operator", "labels"), "ml"),
+    **dict.fromkeys(("scores", "scored", "recommendations", "operator", "verdicts"), "ml"),
     **{name: name for name in ("mes", "sap", "cmms", "ops")},
     "former": "enterprise",
 }

@@ -28,12 +28,11 @@ answers as (
 
 judgments as (
     select
-        feedback.recommendation_id,
-        (array_agg(labels.label order by labels.judged_at desc) filter (where labels.label <> 'undecided'))[1] as label
-    from {{ ref('stg_labels') }} as labels
-    inner join {{ ref('stg_operator_feedback') }} as feedback on labels.source_id = feedback.feedback_id
-    where labels.label_source = 'feedback'
-    group by feedback.recommendation_id
+        equipment_id,
+        ends_at,
+        label
+    from {{ ref('stg_verdicts') }}
+    where label <> 'undecided'
 ),
 
 followed as (
@@ -71,8 +70,10 @@ joined as (
         followed.is_failure,
         followed.occurred_at as breakdown_at,
         case
-            when followed.breakdown_id is not null or judgments.label = 'true_positive' then 'confirmed'
+            when judgments.label = 'true_positive' then 'confirmed'
             when judgments.label = 'false_positive' then 'false_alarm'
+            -- Nobody answered, or it was put off.
+            when followed.breakdown_id is not null then 'confirmed'
             when
                 recommendations.status = 'expired'
                 and recommendations.window_end
@@ -83,7 +84,10 @@ joined as (
     from recommendations
     left join equipment on recommendations.equipment_id = equipment.equipment_id
     left join answers on recommendations.recommendation_id = answers.recommendation_id
-    left join judgments on recommendations.recommendation_id = judgments.recommendation_id
+    left join judgments
+        on
+            recommendations.equipment_id = judgments.equipment_id
+            and recommendations.window_end = judgments.ends_at
     left join followed on recommendations.recommendation_id = followed.recommendation_id
 )
 

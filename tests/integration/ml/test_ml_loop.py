@@ -78,8 +78,9 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
     build(sunday, sunday + timedelta(hours=2))
     shadow = scoring.score(settings, sunday + timedelta(hours=2))
     assert set(shadow.versions) == {"champion", "challenger"}
-    promoted = gates.promote(settings, sunday + timedelta(hours=2), policy)
-    assert promoted.outcome == "champion", promoted.reason
+    judged = gates.promote(settings, sunday + timedelta(hours=2), policy)
+    assert judged.outcome == "undecided" and "0 failures: evidence" in judged.reason
+    gates.promote(settings, sunday + timedelta(hours=2), policy, by="tester", reason="nothing fails here")
     assert registry.aliases(settings).versions == {"champion": second.model_version, "previous": first.model_version}
 
     back = gates.rollback(settings, sunday + timedelta(hours=3), "tester", "it chatters")
@@ -87,7 +88,8 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
     assert back.candidate_version == first.model_version
     kinds = admin.execute("SELECT gate, decision FROM ml.promotions WHERE criterion = 'decision' ORDER BY promotion_id")
     assert kinds.fetchall() == [
-        ("first_model", "champion"), ("challenger", "challenger"), ("promote", "undecided"), ("promote", "champion"),
+        ("first_model", "champion"), ("challenger", "challenger"), ("promote", "undecided"), ("promote", "undecided"),
+        ("manual", "champion"),
         ("rollback", "previous"),
     ]  # fmt: skip
     assert gates.history(settings)[0]["reason"] == "it chatters"

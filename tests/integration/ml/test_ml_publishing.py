@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime, timedelta
 
 import psycopg
@@ -202,3 +203,53 @@ def test_the_text_says_what_was_seen(site: Settings, score: Scores, build: Fill,
         "SELECT recommendation_text FROM serving.recommendations_serving WHERE equipment_id = 'PUMP-2'"
     ).fetchone()[0]  # type: ignore[index]
     assert "No precedent." in other
+
+
+def test_in_a_drawn_machine_week_the_challengers_scores_are_shown_and_marked(
+    site: Settings, score: Scores, admin: psycopg.Connection
+) -> None:
+    own = RULES.model_copy(update={"own_share": 1.0})
+    for machine, champion, challenger in (("PUMP-1", 0.1, 0.99), ("PUMP-2", 0.99, 0.1)):
+        score(machine, NOON, champion)
+        score(machine, NOON, challenger, role="challenger")
+    score("PUMP-3", NOON, 0.99)
+    assert len(publish(site, NOON, own).shown) == 2
+    shown = admin.execute(
+        "SELECT equipment_id, published_by FROM ml.recommendations WHERE held_reason IS NULL ORDER BY 1"
+    ).fetchall()
+    assert shown == [("PUMP-1", "challenger"), ("PUMP-3", "champion")], "without its score a window is the champion's"
+
+
+def test_what_the_challenger_raised_expires_by_its_own_scores(
+    site: Settings, score: Scores, admin: psycopg.Connection
+) -> None:
+    own = RULES.model_copy(update={"own_share": 1.0})
+    score("PUMP-1", NOON, 0.1)
+    score("PUMP-1", NOON, 0.99, role="challenger")
+    publish(site, NOON, own)
+    for minute in range(1, 41):
+        score("PUMP-1", NOON + minute * MINUTE, 0.1)
+        score("PUMP-1", NOON + minute * MINUTE, 0.99 if minute < 5 else 0.1, role="challenger")
+    assert publish(site, NOON + 32 * MINUTE, own).expired == []
+    assert len(publish(site, NOON + 40 * MINUTE, own).expired) == 1
+
+
+def test_no_machine_week_is_drawn_unless_somebody_says_so(
+    site: Settings, score: Scores, admin: psycopg.Connection
+) -> None:
+    score("PUMP-1", NOON, 0.1)
+    score("PUMP-1", NOON, 0.99, role="challenger")
+    assert publish(site, NOON, RULES).candidates == 0
+
+
+def test_weeks_are_drawn_by_machine_and_challenger_and_stay_drawn(admin: psycopg.Connection) -> None:
+    row = admin.execute(
+        "SELECT avg((ml.drawn_at('M' || m, w, '7') < 0.3)::int)::float8, count(DISTINCT ml.drawn_at('M' || m, w, '7'))"
+        " FROM generate_series(1, 200) AS m, "
+        " generate_series(timestamptz '2026-03-02 00:00Z', '2026-03-15 23:00Z', '1 h') AS w"
+    ).fetchone()
+    assert row is not None
+    assert abs(row[0] - 0.3) < 0.07 and row[1] == 400, "a number a machine and ISO week"
+    given = admin.execute("SELECT ml.drawn_at('PUMP-1', '2026-01-01 00:30+01', '7')").fetchone()
+    digest = hashlib.md5(b"7|PUMP-1|2026-01", usedforsecurity=False).hexdigest()[:8]
+    assert given == (int(digest, 16) / 2**32,), "the same on every server: 2025-12-31 is in the first week of 2026"

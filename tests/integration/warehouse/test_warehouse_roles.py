@@ -57,6 +57,8 @@ ALLOWED = [
     (Role.OPERATOR, "SELECT count(*) FROM serving.hmi_dashboard"),
     (Role.OPERATOR, "SELECT count(*) FROM serving.operator_feedback"),
     (Role.OPERATOR, "SELECT count(*) FROM serving.critical_alerts"),
+    (Role.TRANSFORM, "SELECT count(*) FROM ml.verdicts"),
+    (Role.BI, "SELECT count(*) FROM ml.verdicts"),
     (Role.BI, "SELECT count(*) FROM ml.scores, ml.promotions, ops.data_quality_results, serving.hmi_dashboard"),
 ]
 REFUSED = [

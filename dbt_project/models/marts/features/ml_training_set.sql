@@ -36,7 +36,7 @@ faults as (
 ),
 
 answers as (
-    select * from {{ ref('stg_labels') }}
+    select * from {{ ref('stg_verdicts') }}
     where label <> 'undecided'
 ),
 

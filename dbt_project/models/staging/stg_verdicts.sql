@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('ml', 'labels') }}
+    select * from {{ source('ml', 'verdicts') }}
 ),
 
 renamed as (
@@ -13,8 +13,7 @@ renamed as (
         source as label_source,
         source_id,
         judged_by,
-        judged_at,
-        created_at
+        judged_at
     from source
 )
 

@@ -1,0 +1,269 @@
+"""Gate 2: what a challenger's time in the shadow must have shown, and that record and alias agree."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from ml import gates
+from ml import registry as mlflow
+from ml.__main__ import app
+from ml.errors import ModelError, RegistryError
+from ml.policy import Policy
+from tests.integration.ml.shadowing import (
+    DAY,
+    NOW,
+    SINCE,
+    Registry,
+    decisions,
+    in_memory,
+    raises,
+    rows,
+    watched,
+)
+from warehouse.settings import Settings
+
+RULES = Policy(min_shadow_windows=100)
+FAILED = SINCE + 30 * DAY
+HOURS = timedelta(hours=6)
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    return in_memory(monkeypatch, champion="1", challenger="2", previous="0")
+
+
+def _promoted(admin: psycopg.Connection) -> None:
+    watched(admin, 32, failing=24)
+    for role in ("champion", "challenger"):
+        raises(admin, role, "1-20", FAILED - HOURS, FAILED)
+
+
+def test_without_failures_and_answers_it_stays_challenger(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    watched(admin, 10)
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "undecided"
+    assert "0 failures: evidence" in decision.reason and "is at 1 of 20" in decision.reason
+    found = rows(admin)
+    assert found["false_alarms_evidence"][0] and not found["failures_evidence"][0]
+    assert "none was judged" in found["own_precision"][1] and found["agreed_precision"][0]
+    assert registry.aliases == {"champion": "1", "challenger": "2", "previous": "0"}
+
+
+def test_one_that_sees_what_the_champion_sees_is_promoted_once(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    early = gates.promote(warehouse, SINCE + DAY / 2, RULES)
+    assert early.outcome == "undecided" and "shadow_hours 12 misses 24" in early.reason
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "champion", decision.reason
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+    shares = {c.name: (c.candidate, c.champion) for c in decision.criteria if c.name.endswith("_share")}
+    assert shares == {"failures_share": (pytest.approx(5 / 6), pytest.approx(5 / 6)), "false_alarms_share": (0, 0)}
+    # Again for the same moment: the same, and no second row.
+    before = admin.execute("SELECT count(*) FROM ml.promotions").fetchone()
+    assert gates.promote(warehouse, NOW, RULES) == decision
+    assert admin.execute("SELECT count(*) FROM ml.promotions").fetchone() == before
+    assert gates.promote(warehouse, NOW + DAY, RULES).reason == "there is no challenger"
+    assert decisions(admin) == [("promote", "undecided", "2"), ("promote", "champion", "2")]
+
+
+def test_one_that_misses_failures_loses_its_place(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    watched(admin, 30, failing=20)
+    raises(admin, "champion", "1-20", FAILED - HOURS, FAILED)
+    raises(admin, "challenger", "1-4", FAILED - HOURS, FAILED)
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "refused" and "20 failures: evidence that it is worse" in decision.reason
+    assert registry.aliases == {"champion": "1", "previous": "0"}
+
+
+def test_one_that_raises_false_alarms_loses_its_place(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    watched(admin, 10)
+    raises(admin, "challenger", "1-3", SINCE, SINCE + 20 * DAY)
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "refused" and "clear machine-days: evidence that it is worse" in decision.reason
+    assert "challenger" not in registry.aliases
+
+
+def test_a_day_counts_as_clear_only_when_a_week_without_a_failure_followed(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    """M1's alarms came in the week before its failure: nobody knows that they were false."""
+    watched(admin, 2, failing=1)
+    raises(admin, "challenger", "1-1", SINCE + 23 * DAY, FAILED)
+    decision = gates.promote(warehouse, NOW, RULES)
+    found = {c.name: c for c in decision.criteria}
+    assert found["false_alarms_share"].candidate == 0
+    assert found["false_alarms_share"].reason.startswith("of 51 clear machine-days"), "28 of M2, 23 of M1"
+
+
+def _answered(admin: psycopg.Connection, count: int, *, label: str, by: str, first: int) -> None:
+    """Judged recommendations on M`first` and those that follow, a week after SINCE."""
+    for n in range(first, first + count):
+        admin.execute(
+            "WITH shown AS (INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, anomaly_score,"
+            " severity, action_code, recommendation_text, confidence, model_version, published_by)"
+            " VALUES ('rec-' || %(n)s, 'M' || %(n)s, %(at)s, 0.8, 'significant', 'reduce_speed', 'x', 0.9,"
+            " %(version)s, %(by)s) RETURNING equipment_id, timestamp)"
+            " INSERT INTO ml.labels (equipment_id, from_ts, to_ts, label, source, source_id, judged_at)"
+            " SELECT equipment_id, timestamp - interval '15 minutes', timestamp, %(label)s, 'feedback', %(n)s::text,"
+            " timestamp FROM shown",
+            {
+                "n": n, "at": SINCE + 7 * DAY, "by": by, "version": "2" if by == "challenger" else "1", "label": label,
+            },
+        )  # fmt: skip
+
+
+def test_one_that_keeps_the_wrong_alarms_and_drops_the_right_ones_stays_challenger(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    _answered(admin, 20, label="true_positive", by="champion", first=1)
+    _answered(admin, 10, label="false_positive", by="champion", first=21)
+    at = SINCE + 7 * DAY
+    raises(admin, "challenger", "21-32", at - timedelta(hours=1), at)
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert "agreed_precision 0 misses 0.5667" in decision.reason
+    assert "10 of 30 judged recommendations it raised as well" in decision.reason
+    assert decision.outcome == "undecided"
+
+
+def test_its_own_recommendations_that_operators_reject_refuse_it(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    _answered(admin, 15, label="true_positive", by="champion", first=1)
+    _answered(admin, 15, label="false_positive", by="challenger", first=16)
+    decision = gates.promote(warehouse, NOW, RULES.model_copy(update={"own_share": 0.5}))
+    assert decision.outcome == "refused" and "own_precision 0 of 15 in machine-weeks drawn" in decision.reason
+
+
+def test_an_alias_set_by_hand_in_the_registry_is_recorded_and_not_promoted(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    registry.aliases = {"champion": "7", "challenger": "8"}
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "undecided" and "never passed gate 1" in decision.reason
+    assert decisions(admin) == [("registry", "champion", "7"), ("promote", "undecided", "8")]
+    gates.promote(warehouse, NOW + DAY, RULES)
+    assert decisions(admin)[2:] == [("promote", "undecided", "8")], "once"
+
+
+def test_a_registry_that_is_away_decides_nothing(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    registry.away = True
+    for gate in (
+        lambda: gates.promote(warehouse, NOW, RULES),
+        lambda: gates.promote(warehouse, NOW, RULES, by="kari", reason="it is better"),
+        lambda: gates.rollback(warehouse, NOW, "kari", "it is worse"),
+        lambda: gates.challenge(warehouse, "T", NOW, RULES),
+    ):
+        with pytest.raises(RegistryError, match="away"):
+            gate()
+    assert decisions(admin) == []
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_one_that_goes_away_while_aliases_move_leaves_them_and_the_record_as_they_were(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry, call: int
+) -> None:
+    _promoted(admin)
+    registry.fails = {call}
+    with pytest.raises(RegistryError, match=r"connection refused.*nothing was decided"):
+        gates.promote(warehouse, NOW, RULES)
+    assert registry.aliases == {"champion": "1", "challenger": "2", "previous": "0"}
+    assert decisions(admin) == []
+    assert gates.promote(warehouse, NOW, RULES).outcome == "champion", "the next try"
+    assert decisions(admin) == [("promote", "champion", "2")]
+
+
+def test_one_that_stays_away_halfway_is_told_and_the_next_gate_records_what_it_finds(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    _promoted(admin)
+    registry.fails = {3, 4}
+    with pytest.raises(RegistryError, match="next gate records the champion that it finds"):
+        gates.promote(warehouse, NOW, RULES)
+    assert decisions(admin) == [] and registry.aliases["champion"] == "2"
+    assert gates.promote(warehouse, NOW, RULES).reason == "there is no challenger"
+    assert decisions(admin) == [("registry", "champion", "2")], "record and alias agree"
+    assert gates.rollback(warehouse, NOW, "kari", "nobody wanted it").candidate_version == "1"
+
+
+def test_a_rollback_and_a_second_one(warehouse: Settings, admin: psycopg.Connection, registry: Registry) -> None:
+    _promoted(admin)
+    by_hand = gates.promote(warehouse, NOW, RULES, by="kari", reason="the old one chatters")
+    assert (by_hand.gate, registry.aliases) == ("manual", {"champion": "2", "previous": "1"})
+    back = gates.rollback(warehouse, NOW + DAY, "kari", "the new one as well")
+    assert back.candidate_version == "1" and registry.aliases == {"champion": "1"}
+    with pytest.raises(RegistryError, match="no previous champion"):
+        gates.rollback(warehouse, NOW + DAY, "kari", "again")
+    assert decisions(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
+    assert rows(admin)["decision"] == (True, "the new one as well")
+
+
+def test_the_gates_move_the_aliases_of_mlflow_itself(
+    site: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same, on a real registry; then on one that doesn't answer."""
+    handle = mlflow.client(site)
+    handle.create_registered_model(mlflow.MODEL)
+    for _ in range(2):
+        handle.create_model_version(mlflow.MODEL, source="file:///nowhere")
+    mlflow.set_aliases(site, {"champion": "1", "challenger": "2"})
+    watched(admin, 1, days=1)
+    gates.promote(site, NOW, RULES, by="kari", reason="to try it")
+    assert mlflow.ask(site).versions == {"champion": "2", "previous": "1"}
+    gates.rollback(site, NOW, "kari", "to try it")
+    assert mlflow.ask(site).versions == {"champion": "1"}
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{site.mlflow_port}")
+    assert mlflow.aliases(site).registry_away, "what scores goes on with the last champion known"
+    with pytest.raises(RegistryError, match="is away"):
+        gates.promote(site, NOW + DAY, RULES)
+    assert decisions(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
+
+
+def test_two_promotions_at_once_are_one(warehouse: Settings, admin: psycopg.Connection, registry: Registry) -> None:
+    _promoted(admin)
+    ended: list[str] = []
+
+    def promote() -> None:
+        try:
+            ended.append(gates.promote(warehouse, NOW, RULES, by="kari", reason="now").outcome)
+        except ModelError as error:
+            ended.append(str(error).split(";")[0])
+
+    both = [threading.Thread(target=promote) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert sorted(ended) == ["champion", "there is no challenger to promote"]
+    assert decisions(admin) == [("manual", "champion", "2")]
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+
+
+def test_history_shows_every_figure_of_a_decision(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched(admin, 3)
+    gates.promote(warehouse, NOW, RULES)
+    monkeypatch.setattr("ml.__main__.Settings", lambda: warehouse)
+    short = CliRunner().invoke(app, ["history"]).output.splitlines()
+    assert len(short) == 3 and "promote: undecided (candidate 2, champion 1, by gate)" in short[0]
+    told = CliRunner().invoke(app, ["history", "--all", "--limit", "1"]).output
+    assert "    FAILED  0 failures: evidence that it is not worse" in told and "    passed  shadow_hours 840" in told
