@@ -4,6 +4,9 @@
 Compares what champion and challenger said about the same live windows and what became of them, writes every figure
 of the gate to `ml.promotions`, and moves the alias `champion` (the old one becomes `previous`) only when it passes.
 Without a challenger there is nothing to do. A rerun for the same moment decides the same.
+
+Before that, `check_skew` scores yesterday's stored vectors again: scores that don't come out again are no ground for a
+decision.
 """
 
 from datetime import timedelta
@@ -25,6 +28,14 @@ from stack.zone import plant_zone
 )
 def promote_challenger():
     @task
+    def check_skew():
+        """Yesterday's scores, made again from their vectors; rows of `ops.data_quality_results`."""
+        from ml.skew import check, day_of
+        from stack.tasks import moment, require, settings
+
+        require(check(settings(), *day_of(moment()), moment()), "skew")
+
+    @task
     def promote():
         """The gate, then the alias."""
         from ml.gates import promote
@@ -32,7 +43,7 @@ def promote_challenger():
 
         promote(settings(), moment())
 
-    promote()
+    check_skew() >> promote()
 
 
 promote_challenger()

@@ -31,10 +31,20 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
     that were labelled. Without labels it works on the detector alone and every action is `preventive_inspection`.
     """
 
-    def __init__(self, trees: int = 120, isolation_trees: int = 100, max_depth: int = 12, seed: int = 0) -> None:
+    def __init__(
+        self,
+        trees: int = 120,
+        isolation_trees: int = 100,
+        max_depth: int = 12,
+        seed: int = 0,
+        min_samples_leaf: int = 5,
+        isolation_samples: int = 512,
+    ) -> None:
         self.trees = trees
         self.isolation_trees = isolation_trees
         self.max_depth = max_depth
+        self.min_samples_leaf = min_samples_leaf
+        self.isolation_samples = isolation_samples
         self.seed = seed
 
     def fit(
@@ -85,7 +95,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         index = {name: i for i, name in enumerate(self.machines_)}
         scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
         self.isolation_ = IsolationForest(
-            n_estimators=self.isolation_trees, max_samples=min(512, len(x)), random_state=self.seed
+            n_estimators=self.isolation_trees, max_samples=min(self.isolation_samples, len(x)), random_state=self.seed
         ).fit(scaled)
         self.isolation_norm_ = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
         short = scaled[:, :8]
@@ -111,8 +121,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         )
         weight = None if weight is None else np.concatenate([weight, weight[early]])
         self.classifier_ = RandomForestClassifier(
-            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=5, max_samples=min(len(x), 40_000),
-            class_weight="balanced_subsample", oob_score=True, n_jobs=2, random_state=self.seed,
+            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
+            max_samples=min(len(x), 40_000), class_weight="balanced_subsample", oob_score=True, n_jobs=2,
+            random_state=self.seed,
         ).fit(classifier_inputs(x), y, sample_weight=weight)  # fmt: skip
         normal = y == CONTINUE
         # Out of bag, or the forest would judge rows that it has seen.
