@@ -2,9 +2,9 @@
 ### Search for better parameters of the models
 
 Optuna tries parameters on the time before the one that Sunday's candidate is judged on, within a budget of trials and
-minutes (`MILLWRIGHT_ML_TUNING_TRIALS`, `MILLWRIGHT_ML_TUNING_MINUTES`; 0 trials turn it off). What gains enough over the
-built-in parameters is a row of `ml.tunings` that `retrain_weekly` takes up; with too few faults to search on there is
-nothing to do. A rerun for the same moment goes on with the same study.
+minutes (`MILLWRIGHT_ML_TUNING_TRIALS`, `MILLWRIGHT_ML_TUNING_MINUTES`; 0 trials turn it off). What gains enough over
+the built-in parameters is a row of `ml.tunings` that `retrain_weekly` takes up; with too few faults to search on there
+is nothing to do. A rerun for the same moment goes on with the same study.
 
 Saturday at two, in the plant's time zone: a search must not stand between a plant and its candidate.
 """
