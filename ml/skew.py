@@ -126,7 +126,8 @@ def check(settings: Settings, since: datetime, until: datetime, moment: datetime
                 continue
             share = {"version": version, "every": max(1, count // most)}
             checks.append(_again(connection, card.score, version, stretch | share))
-        checks += _beside_the_mart(connection, stretch, most)
+        total = sum(count for _, count, _ in counted)
+        checks += _beside_the_mart(connection, stretch | {"every": max(1, total // most)})
         _record(connection, checks, moment)
     return SkewResult(tuple(checks), tuple(untold))
 
@@ -165,13 +166,14 @@ def difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[
     return np.asarray(apart.max(axis=1))
 
 
-def _beside_the_mart(connection: psycopg.Connection, stretch: dict[str, Any], most: int) -> list[Check]:
+def _beside_the_mart(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[Check]:
     rows = connection.execute(
         "SELECT s.equipment_id, s.window_end, f.features"
         " FROM ml.scores AS s JOIN ml.scored_features AS f USING (score_id)"
         " WHERE s.window_end > %(since)s AND s.window_end <= %(until)s AND s.role = 'champion'"
-        " AND s.superseded_at IS NULL AND f.contract = %(contract)s ORDER BY hashint8(s.score_id) LIMIT %(most)s",
-        stretch | {"most": most},
+        " AND s.superseded_at IS NULL AND f.contract = %(contract)s"
+        " AND abs(hashint8(s.score_id)::bigint) %% %(every)s = 0",
+        parameters,
     ).fetchall()
     if not rows:
         return []

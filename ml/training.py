@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,10 @@ def train(
         try:
             return _train(settings, connection, run, bootstrap)
         except Exception as error:
-            words = str(error).strip().splitlines()
-            run.write(connection, "failed", f"{type(error).__name__}: {words[0]}" if words else type(error).__name__)
+            words = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+            # Where the warehouse is what failed, no row can be had, and its own words are the ones to raise.
+            with suppress(psycopg.OperationalError):
+                run.write(connection, "failed", ": ".join(words))
             raise
 
 

@@ -128,7 +128,7 @@ def _search(
             study.enqueue_trial(_defaults() | previous, skip_if_exists=True)
     if policy.tuning_trials > made:
         study.optimize(
-            lambda trial: _objective(trial, parts, step, policy),
+            lambda trial: objective(trial, parts, step, policy),
             n_trials=policy.tuning_trials - made,
             timeout=policy.tuning_minutes * 60,
         )
@@ -151,7 +151,8 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def _objective(trial: optuna.Trial, parts: list[tuple[Labelled, Labelled]], step: int, policy: Policy) -> float:
+def objective(trial: optuna.Trial, parts: list[tuple[Labelled, Labelled]], step: int, policy: Policy) -> float:
+    """A trial's worth: the mean of `worth` over `parts`; raises TrialPruned where it is given up before the last."""
     import optuna
 
     parameters = _suggest(trial)
@@ -191,8 +192,7 @@ def _study(settings: Settings, name: str, policy: Policy) -> Iterator[optuna.Stu
     )
     try:
         study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=3, n_min_trials=3),
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True, pruner=pruner()
         )  # fmt: skip
         # Going on with a study must not draw the same numbers again.
         study.sampler = optuna.samplers.TPESampler(seed=policy.seed + len(study.get_trials(deepcopy=False)))
@@ -200,6 +200,13 @@ def _study(settings: Settings, name: str, policy: Policy) -> Iterator[optuna.Stu
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def pruner() -> optuna.pruners.BasePruner:
+    """Gives a trial up whose mean after a fold is below the median of the others' after as many."""
+    import optuna
+
+    return optuna.pruners.MedianPruner(n_startup_trials=3, n_min_trials=3)
 
 
 def _result(study: optuna.Study, policy: Policy, seconds: float) -> TuningResult:

@@ -8,37 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import figures, tuning
-from ml.features import FEATURES, Windows
-from ml.labels import HOUR, Event, Labelled
+from ml import figures
 from ml.policy import Policy
 from ml.sampling import Sample
 from ml.scorecard import Scorecard
 from ml.training import fit
+from tests.unit.ml.conftest import ROWS
 
-ROWS = 3000
-VIBRATION = [FEATURES.index(f"vibration_deviation_{w}m") for w in (5, 15, 60)]
 POLICY = Policy()
-
-
-@pytest.fixture(scope="module")
-def sample() -> Sample:
-    """Two machines for 25 hours; a fault of the first one in every fifth."""
-    rng = np.random.default_rng(0)
-    ends = np.repeat(np.arange(1, ROWS // 2 + 1), 2) * 60_000_000
-    machine = np.array(["A", "B"] * (ROWS // 2), dtype=object)
-    x = rng.normal(0, 0.7, (ROWS, len(FEATURES)))
-    x[:, [i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")]] = 0
-    x[:, [i for i, name in enumerate(FEATURES) if name.startswith("voltage")]] = np.nan
-    known = [Event(f"F{k}", "A", "bearing_wear", 5 * HOUR * (k + 1), 5 * HOUR * (k + 1), True) for k in range(5)]
-    event, hours = np.full(ROWS, -1), np.full(ROWS, np.nan)
-    for k, item in enumerate(known):
-        rows = np.flatnonzero((machine == "A") & (ends > item.at - HOUR) & (ends <= item.at))
-        event[rows], hours[rows] = k, (item.at - ends[rows]) / HOUR
-        x[np.ix_(rows, VIBRATION)] += 6
-    action = np.where(event >= 0, "schedule_maintenance", "continue_operation").astype(object)
-    labelled = Labelled(Windows(machine, ends, np.zeros(ROWS, bool), x), action, hours, np.ones(ROWS), event)
-    return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known)
 
 
 @pytest.fixture(scope="module")
@@ -88,24 +65,3 @@ def test_a_sample_comes_back_from_its_arrays(sample: Sample) -> None:
     assert (back.step, back.since, back.until, back.read_rows) == (1, sample.since, sample.until, ROWS)
     other = replace(sample, rows=replace(sample.rows, weight=sample.rows.weight * 2))
     assert other.hash() != sample.hash()
-
-
-def test_folds_expand_and_know_nothing_later(sample: Sample) -> None:
-    parts = tuning.folds(sample.rows, sample.events)
-    assert [round(before.windows.ends.max() / HOUR) for before, _ in parts] == [5, 10, 15]
-    for before, after in parts:
-        assert after.windows.ends.min() > before.windows.ends.max() + tuning.PURGE
-        assert 0 < after.positive.sum() < len(after)
-    one_fault = sample.rows.take(np.flatnonzero(sample.rows.event <= 0))
-    assert tuning.folds(one_fault, sample.events) == []
-
-
-def test_false_alarms_cost_what_they_exceed(sample: Sample) -> None:
-    rows = sample.rows
-    perfect = np.where(rows.positive, 0.9, 0.1)
-    assert tuning.worth(perfect, rows, 10, POLICY) == pytest.approx(1.0)
-    # Ranked right, but a tenth of what is normal is over the alert threshold: twice what the policy allows.
-    normal = np.flatnonzero(~rows.positive)
-    loud = perfect.copy()
-    loud[normal[: len(normal) // 10]] = 0.8
-    assert tuning.worth(loud, rows, 10, POLICY) == pytest.approx(0.5)
