@@ -6,6 +6,9 @@ of the gate to `ml.promotions`, and moves the alias `champion` (the old one beco
 is shown to be no worse. One that is shown to be worse loses its alias; undecided, it is judged again tomorrow, with all
 evidence so far (`ml/sequential.py`). Without a challenger there is nothing to do. A rerun for the same moment returns
 what was decided; with the registry away the task fails and nothing is decided.
+
+Before that, `check_skew` scores yesterday's stored vectors again: scores that don't come out again are no ground for a
+decision.
 """
 
 from datetime import timedelta
@@ -27,6 +30,14 @@ from stack.zone import plant_zone
 )
 def promote_challenger():
     @task
+    def check_skew():
+        """Yesterday's scores, made again from their vectors; rows of `ops.data_quality_results`."""
+        from ml.skew import check, day_of
+        from stack.tasks import moment, require, settings
+
+        require(check(settings(), *day_of(moment()), moment()), "skew")
+
+    @task
     def promote():
         """The gate, then the alias."""
         from ml.gates import promote
@@ -34,7 +45,7 @@ def promote_challenger():
 
         promote(settings(), moment())
 
-    promote()
+    check_skew() >> promote()
 
 
 promote_challenger()

@@ -3,9 +3,10 @@
 
 `check_landings` and `check_training_set` run the data-quality checkpoints: a blocking failure of either ends the run
 before anything is trained, and says why. Scoring goes on with the champion that is there.
-`train` fits the models on what was known at this run's moment and logs them to MLflow. `challenge` compares the
-candidate with the champion on the same held-out time; every figure of the gate is a row in `ml.promotions`. What passes
-becomes the `challenger`, which scores in the shadow until `promote_challenger` judges it.
+`train` fits the models on what was known at this run's moment, with the parameters that `tune_weekly` found, and logs
+them to MLflow. `challenge` compares the candidate with the champion on the same held-out time; every figure of the gate
+is a row in `ml.promotions`. What passes becomes the `challenger`, which scores in the shadow until `promote_challenger`
+judges it. `describe` adds the model card and its pictures.
 
 Sunday at two, in the plant's time zone. A rerun trains anew for the same moment and the same data.
 """
@@ -60,9 +61,18 @@ def retrain_weekly():
 
         challenge(settings(), training_id, moment())
 
+    @task
+    def describe(training_id):
+        """Model card and pictures of the candidate, in MLflow; nothing where the training was refused."""
+        from ml.card import describe
+        from stack.tasks import settings
+
+        describe(settings(), training_id)
+
     trained = train()
     [check_landings(), check_training_set()] >> trained
     challenge(trained)
+    describe(trained)
 
 
 retrain_weekly()

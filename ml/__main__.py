@@ -95,12 +95,65 @@ def train_command(
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="make the result champion if there is none")] = False,
 ) -> None:
     """Train a candidate on what was known at the moment, and evaluate it and the champion on later time."""
-    from ml import training
+    from ml import card, training
 
     result = training.train(Settings(), _moment(moment), bootstrap=bootstrap)
     version = f"version {result.model_version}, " if result.model_version else ""
     typer.echo(f"{result.training_id}: {result.outcome}, {version}{result.reason} ({result.seconds:.1f} s)")
-    if result.outcome == "refused":
+    if result.model_version is None:
+        raise typer.Exit(1)
+    card.publish(Settings(), result.model_version)
+
+
+@app.command("tune")
+def tune_command(
+    moment: Moment = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="as many, the policy's if not given")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0.01, help="and as long, the policy's if not given")] = None,
+) -> None:
+    """Search for better parameters on the time before the held-out one; trainings use what is adopted."""
+    from ml import tuning
+    from ml.policy import Policy
+
+    budget = {"tuning_trials": trials, "tuning_minutes": minutes}
+    policy = Policy().model_copy(update={name: value for name, value in budget.items() if value is not None})
+    result = tuning.tune(Settings(), _moment(moment), policy)
+    typer.echo(f"{result.tuning_id or '-'}: {result.reason} ({result.seconds:.1f} s)")
+
+
+@app.command("card")
+def card_command(version: str) -> None:
+    """Write a version's model card and pictures anew, to MLflow and to the terminal."""
+    from ml import card
+
+    typer.echo(card.publish(Settings(), version))
+
+
+@app.command("reproduce")
+def reproduce_command(version: str) -> None:
+    """Make a version again from the same rows, seed and parameters, and compare its figures; exit 1 if any differs."""
+    from ml import reproduce
+
+    result = reproduce.reproduce(Settings(), version)
+    for line in result.lines():
+        typer.echo(line)
+    if not result.equal:
+        raise typer.Exit(1)
+
+
+@app.command("skew")
+def skew_command(
+    day: Annotated[str | None, typer.Option("--day", help="YYYY-MM-DD in UTC; yesterday if not given")] = None,
+    moment: Moment = None,
+) -> None:
+    """Score a day's stored vectors again and compare; exit 1 if a score doesn't come out again."""
+    from ml import skew
+
+    at = _moment(moment)
+    result = skew.check(Settings(), *skew.day_of(at, day), at)
+    for line in (*(check.detail for check in result.checks), *result.untold):
+        typer.echo(line)
+    if not result.succeeded:
         raise typer.Exit(1)
 
 

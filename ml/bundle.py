@@ -46,12 +46,16 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         isolation_trees: int = 100,
         max_depth: int = 12,
         seed: int = 0,
+        min_samples_leaf: int = 5,
+        isolation_samples: int = 512,
         weekly: tuple[float, float, float] = BANDS_WEEKLY,
         commissioning_windows: int = COMMISSIONING_WINDOWS,
     ) -> None:
         self.trees = trees
         self.isolation_trees = isolation_trees
         self.max_depth = max_depth
+        self.min_samples_leaf = min_samples_leaf
+        self.isolation_samples = isolation_samples
         self.seed = seed
         self.weekly = weekly
         self.commissioning_windows = commissioning_windows
@@ -108,7 +112,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.scales_ = np.vstack([*scales, pooled])
         index = {name: i for i, name in enumerate(self.machines_)}
         scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
-        self.detector_ = Detector(trees=self.isolation_trees, standardise=False, seed=self.seed).fit(scaled)
+        self.detector_ = Detector(
+            trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
+        ).fit(scaled)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
         self.regressor_: Any = None
@@ -149,8 +155,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         )
         weight = None if weight is None else np.concatenate([weight, weight[early]])
         self.classifier_ = RandomForestClassifier(
-            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=5, max_samples=min(len(x), 40_000),
-            class_weight="balanced_subsample", oob_score=True, n_jobs=2, random_state=self.seed,
+            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
+            max_samples=min(len(x), 40_000), class_weight="balanced_subsample", oob_score=True, n_jobs=2,
+            random_state=self.seed,
         ).fit(classifier_inputs(x), y, sample_weight=weight)  # fmt: skip
         held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
         return np.asarray(np.nan_to_num(held[y == CONTINUE], nan=0.0))

@@ -35,6 +35,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         drift: bool = True,
         variance: float = 0.9,
         trees: int = 100,
+        samples: int = 512,
         standardise: bool = True,
         seed: int = 0,
     ) -> None:
@@ -42,6 +43,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.drift = drift
         self.variance = variance
         self.trees = trees
+        self.samples = samples
         self.standardise = standardise
         self.seed = seed
 
@@ -67,7 +69,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             self.scale_ = np.where(spread > 1e-9 * np.maximum(np.abs(self.fill_), 1e-9), spread, 1.0)
         scaled = (rows - self.centre_) / self.scale_
         self.isolation_ = IsolationForest(
-            n_estimators=self.trees, max_samples=min(512, len(scaled)), random_state=self.seed
+            n_estimators=self.trees, max_samples=min(self.samples, len(scaled)), random_state=self.seed
         ).fit(scaled)
         self.components_, self.variances_ = components(scaled, self.variance)
         self.tails_: dict[str, Tail] = {}

@@ -43,6 +43,9 @@ class Policy(BaseSettings):
     held_out_share: float = Field(0.2, gt=0, lt=1, description="the last part of the time line judges")
     held_out_days: float = Field(21.0, gt=0, description="and no more of it than this")
     min_training_rows: int = 1000
+    tuning_trials: int = Field(24, ge=0, description="how many parameters a search tries; 0 for none")
+    tuning_minutes: float = Field(45.0, gt=0, description="and for how long; the trial under way is finished")
+    tuning_gain: float = Field(0.01, ge=0, description="average precision that better parameters must gain")
 
     outcome_days: float = Field(7.0, gt=0, description="what the CMMS says this long after overrules an answer")
 

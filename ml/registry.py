@@ -12,9 +12,12 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +38,7 @@ MODEL = "equipment_anomaly_detector"
 EXPERIMENT = "equipment_anomaly_detector"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
-BUNDLE, SCORECARD = "bundle.skops", "scorecard.npz"
+BUNDLE, SCORECARD, SAMPLE = "bundle.skops", "scorecard.npz", "sample.npz"
 _HASH_TAG = "bundle_sha256"
 _log = logging.getLogger(__name__)
 
@@ -107,8 +110,28 @@ def register(
     example: np.ndarray[Any, Any],
     parameters: dict[str, Any],
     metrics: dict[str, float],
+    *,
+    tags: dict[str, str] | None = None,
+    sample: dict[str, np.ndarray[Any, Any]] | None = None,
 ) -> tuple[str, str]:
-    """Log `bundle` with parameters, finite metrics, signature and an input example; returns (version, run id)."""
+    """Log `bundle` with parameters, finite metrics, signature and an input example; returns (version, run id).
+
+    `sample` are the rows that it was fitted and judged on, as arrays; `tags` are the run's. Raises RegistryError where
+    the registry doesn't take all of it; what it took by then is a run marked failed, and no version.
+    """
+    with _answering():
+        return _register(settings, bundle, example, parameters, metrics, tags or {}, sample)
+
+
+def _register(
+    settings: Settings,
+    bundle: EquipmentAnomalyDetector,
+    example: np.ndarray[Any, Any],
+    parameters: dict[str, Any],
+    metrics: dict[str, float],
+    tags: dict[str, str],
+    sample: dict[str, np.ndarray[Any, Any]] | None,
+) -> tuple[str, str]:
     handle = _furnished(settings)
     import mlflow
     import pandas as pd
@@ -122,7 +145,7 @@ def register(
         inputs=Schema([ColSpec("double", name) for name in FEATURES]), outputs=Schema([ColSpec("string")])
     )
     experiment = handle.get_experiment_by_name(EXPERIMENT)
-    with mlflow.start_run(experiment_id=experiment.experiment_id) as run:
+    with mlflow.start_run(experiment_id=experiment.experiment_id, tags=tags) as run:
         mlflow.log_params(parameters)
         mlflow.log_metrics({name: value for name, value in metrics.items() if np.isfinite(value)})
         logged = mlflow.sklearn.log_model(
@@ -135,12 +158,62 @@ def register(
             # Named, or MLflow would start a process that imports everything to find out.
             pip_requirements=_requirements(),
         )
+        if sample is not None:
+            with tempfile.TemporaryDirectory() as place:
+                np.savez_compressed(Path(place) / SAMPLE, **sample)  # type: ignore[arg-type]
+                mlflow.log_artifact(str(Path(place) / SAMPLE))
         run_id = str(run.info.run_id)
     path = _download(logged.model_uri)
     created = mlflow.register_model(logged.model_uri, MODEL, tags={_HASH_TAG: sha256(path)})
     version = str(created.version)
-    _keep(settings, version, path, sha256(path), bundle.scorecard)
+    try:
+        _keep(settings, version, path, sha256(path), bundle.scorecard)
+    except OSError:
+        handle.delete_model_version(MODEL, version)
+        raise
     return version, run_id
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """What a registry throws that is away or full, as a RegistryError of one line."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise RegistryError(f"the model registry doesn't answer: {str(error).strip().splitlines()[0]}") from error
+
+
+def require(settings: Settings) -> None:
+    """Raise RegistryError unless the registry answers; makes the experiment and the registered model if missing."""
+    given = os.environ.get("MLFLOW_TRACKING_URI", "")
+    with _answering():
+        if given.startswith("http"):
+            # MLflow's own client would try for minutes.
+            _ask(given)
+        _furnished(settings)
+
+
+def sample_of(settings: Settings, run_id: str) -> dict[str, np.ndarray[Any, Any]] | None:
+    """The rows that a run was fitted and judged on, as arrays; None where the run has kept none."""
+    handle = client(settings)
+    with _answering():
+        if SAMPLE not in {entry.path for entry in handle.list_artifacts(run_id)}:
+            return None
+        with tempfile.TemporaryDirectory() as place:
+            path = handle.download_artifacts(run_id, SAMPLE, place)
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+
+
+def describe(settings: Settings, version: str, run_id: str, artifacts: Path, description: str) -> None:
+    """Add the files of a folder to a version's run, and a description of at most 5,000 characters to the version."""
+    handle = client(settings)
+    with _answering():
+        handle.log_artifacts(run_id, str(artifacts))
+        handle.update_model_version(MODEL, version, description=description)
 
 
 def _requirements() -> list[str]:

@@ -10,13 +10,15 @@ sparse days and the dense ones that came after then weigh alike. A short and den
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
-from ml import features
+from ml import features, watermark
 from ml.errors import ModelError
 from ml.features import Windows, micros
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
@@ -54,13 +56,54 @@ class Sample:
     events: list[Event]
 
     def hash(self) -> str:
-        """What the rows were, in 16 hex digits: machines, times, features and labels."""
-        digest = hashlib.sha256()
+        """What the rows were, in 16 hex digits: machines, times, features, labels and weights."""
+        digest = hashlib.sha256(f"{self.step}\n".encode())
         windows = self.rows.windows
-        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight):
+        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight, self.rows.event):
             digest.update(np.ascontiguousarray(part).tobytes())
-        digest.update("\n".join([*windows.equipment.astype(str), *self.rows.action.astype(str)]).encode())
+        words = [*windows.equipment.astype(str), *self.rows.action.astype(str), *(str(e.at) for e in self.events)]
+        digest.update("\n".join(words).encode())
         return digest.hexdigest()[:16]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything as arrays of numbers and text, for an `.npz` that is read without pickle."""
+        rows, windows = self.rows, self.rows.windows
+        machines, machine = np.unique(windows.equipment.astype(np.str_), return_inverse=True)
+        actions, action = np.unique(rows.action.astype(np.str_), return_inverse=True)
+        return {
+            "machines": machines, "machine": machine.astype(np.int32), "ends": windows.ends, "gap": windows.over_gap,
+            "x": windows.x, "actions": actions, "action": action.astype(np.int8), "hours": rows.hours,
+            "weight": rows.weight, "event": rows.event,
+            "extent": np.array([self.step, self.since, self.until, self.read_rows], np.int64),
+            "events": np.array([[str(value) for value in astuple(e)] for e in self.events], np.str_).reshape(-1, 6),
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sample:
+        """The inverse of `arrays`."""
+        equipment = arrays["machines"].astype(object)[arrays["machine"]]
+        windows = Windows(equipment, arrays["ends"], arrays["gap"], arrays["x"])
+        action = arrays["actions"].astype(object)[arrays["action"]]
+        rows = Labelled(windows, action, arrays["hours"], arrays["weight"], arrays["event"])
+        known = [
+            Event(str(name), str(machine), str(mode), int(at), int(over), failed == "True")
+            for name, machine, mode, at, over, failed in arrays["events"]
+        ]
+        step, since, until, read_rows = (int(value) for value in arrays["extent"])
+        return cls(rows, step, since, until, read_rows, known)
+
+
+def pinned(connection: psycopg.Connection, moment: datetime, policy: Policy) -> tuple[Sample, watermark.Range]:
+    """`draw` on one snapshot, and which: counts, labels and features are of the same state of the warehouse.
+
+    `connection` is in autocommit; the transaction ends with the read, for a fit of minutes must not hold vacuum up.
+    """
+    connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
+    try:
+        with connection.transaction():
+            return draw(connection, moment, policy), watermark.pin(connection, "train")
+    finally:
+        connection.isolation_level, connection.read_only = None, None
 
 
 def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sample:
@@ -137,9 +180,12 @@ def split(sample: Sample, policy: Policy) -> tuple[Labelled, Labelled]:
     A fault whose failure came after the split is in neither's positives before it: nobody knew then. What later
     failures made doubtful stays out of the normal rows on both sides, which removes rows and labels none.
     """
-    border = split_at(sample, policy)
-    rows = sample.rows
+    return divide(sample.rows, sample.events, split_at(sample, policy))
+
+
+def divide(rows: Labelled, known: list[Event], border: int) -> tuple[Labelled, Labelled]:
+    """`rows` that could have been learnt from at `border` (microseconds), and those that end after it."""
     early = rows.windows.ends <= border
-    ended = np.array([event.at for event in sample.events] + [0])
+    ended = np.array([event.at for event in known] + [0])
     known_then = (rows.event < 0) | (ended[rows.event] <= border)
     return rows.take(np.flatnonzero(early & known_then)), rows.take(np.flatnonzero(~early))

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
-from ml import evaluation, registry, sampling
+from ml import evaluation, registry, sampling, watermark
 from ml.errors import ModelError
 from ml.features import FEATURES, contract, from_micros
 from ml.labels import Labelled
+from ml.parameters import chosen
 from ml.policy import Policy
+from ml.provenance import Provenance, fingerprint, provenance
+from ml.scorecard import Scorecard
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -44,46 +50,145 @@ def train(
     """Train a candidate on what was known at `moment`, evaluate it and the champion on the same later time.
 
     Fewer rows than the policy's minimum, or one class only, refuse a retraining. A `bootstrap` may then stand on the
-    detector alone, and becomes champion if there is none.
+    detector alone, and becomes champion if there is none. What breaks off leaves a row with outcome 'failed' and the
+    reason, no alias, and no version that could be taken for a candidate.
     """
     policy = policy or Policy()
-    began = time.perf_counter()
     training_id = f"{moment:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
-    with connect(settings, Role.SCORE) as connection:
+    with connect(settings, Role.SCORE, autocommit=True) as connection:
         # Two trainings at once would both compare themselves with a champion that the other one replaces.
         lock = "SELECT pg_try_advisory_lock(hashtext('ml.training'))"
         if not (connection.execute(lock).fetchone() or [False])[0]:
             raise ModelError("another training is under way; wait for it to end")
-        sample = sampling.draw(connection, moment, policy)
-        training, held_out = sampling.split(sample, policy)
-        refusal = _refusal(training, policy, bootstrap)
-        if refusal:
-            _record(connection, training_id, moment, policy, sample, training, held_out, "refused", refusal)
-            return _result(training_id, "refused", refusal, None, training, held_out, began, None)
-        bundle = _fit(training, policy, sample.step)
-        scorecard = bundle.scorecard
-        figures = evaluation.evaluate(scorecard, held_out, sample.step)
-        champion = registry.aliases(settings)[registry.CHAMPION]
-        version, run_id = registry.register(
-            settings, bundle, _example(training), _parameters(sample, training, held_out, moment, policy), figures
+        run = _Run(training_id, moment, policy, time.perf_counter())
+        try:
+            return _train(settings, connection, run, bootstrap)
+        except Exception as error:
+            words = [type(error).__name__, *str(error).strip().splitlines()[:1]]
+            # Where the warehouse is what failed, no row can be had, and its own words are the ones to raise.
+            with suppress(psycopg.OperationalError):
+                run.write(connection, "failed", ": ".join(words))
+            raise
+
+
+@dataclass
+class _Run:
+    """A training on its way: what is known of it so far, for its row in `ml.training_runs` however it ends."""
+
+    training_id: str
+    moment: datetime
+    policy: Policy
+    began: float
+    sample: sampling.Sample | None = None
+    read: watermark.Range | None = None
+    training: Labelled | None = None
+    held_out: Labelled | None = None
+    tuning_id: str | None = None
+    bundle: EquipmentAnomalyDetector | None = None
+    card: Scorecard | None = None
+    version: str | None = None
+    run_id: str | None = None
+    champion: str | None = None
+    made: Provenance = field(default_factory=provenance)
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.began
+
+    def columns(self) -> dict[str, Any]:
+        """Columns of `ml.training_runs`, None for what isn't known."""
+        made, sample, read = self.made, self.sample, self.read
+        return {
+            "training_id": self.training_id,
+            "moment": self.moment,
+            "model_version": self.version,
+            "mlflow_run_id": self.run_id,
+            "training_rows": None if self.training is None else len(self.training),
+            "positive_rows": None if self.training is None else int(self.training.positive.sum()),
+            "held_out_rows": None if self.held_out is None else len(self.held_out),
+            "data_hash": sample and sample.hash(),
+            "seed": self.policy.seed,
+            "snapshot": read and read.until,
+            "system_identifier": read and read.system_identifier,
+            "since_ts": sample and from_micros(sample.since),
+            "until_ts": sample and from_micros(sample.until),
+            "held_out_from": sample and from_micros(sampling.split_at(sample, self.policy)),
+            "sample_rows": sample and len(sample.rows),
+            "contract": contract(),
+            "code_version": made.code_version,
+            "code_hash": made.code_hash,
+            "libraries": Jsonb(made.libraries),
+            "policy": Jsonb(self.policy.model_dump(mode="json")),
+            "parameters": self.bundle and Jsonb(self.bundle.get_params()),
+            "tuning_id": self.tuning_id,
+            "model_hash": self.card and fingerprint(self.card),
+        }
+
+    def write(self, connection: psycopg.Connection, outcome: str, reason: str) -> None:
+        row = self.columns() | {"outcome": outcome, "reason": reason}
+        names = sql.SQL(", ").join(map(sql.Identifier, row))
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO ml.training_runs ({}, started_at, finished_at) VALUES ({},"
+                " clock_timestamp() - make_interval(secs => {}), clock_timestamp())"
+            ).format(names, sql.SQL(", ").join(map(sql.Placeholder, row)), sql.Placeholder("seconds")),
+            row | {"seconds": self.seconds},
         )
-        figures["bundle_mb"] = (registry.folder(settings, version) / registry.BUNDLE).stat().st_size / 1e6
-        reason = _reason(training, bundle)
-        _record(connection, training_id, moment, policy, sample, training, held_out, "trained", reason, version, run_id)
-        stretch = (sampling.split_at(sample, policy), sample.until)
-        evaluation.store(connection, training_id, version, stretch, figures)
-        if champion:
-            card = registry.load(settings, champion)
-            # A champion of another feature contract can't score these rows; the gate then has nothing to compare with.
-            if card.contract == contract():
-                theirs = evaluation.evaluate(card, held_out, sample.step)
-                evaluation.store(connection, training_id, champion, stretch, theirs)
-                compared = evaluation.differences(scorecard, card, held_out, sample.step)
-                evaluation.store(connection, training_id, version, stretch, compared)
-        elif bootstrap:
-            registry.set_aliases(settings, {registry.CHAMPION: version})
-            _first(connection, version, moment, reason)
-        return _result(training_id, "trained", reason, version, training, held_out, began, champion)
+
+    def result(self, outcome: str, reason: str) -> TrainingResult:
+        assert self.training is not None and self.held_out is not None  # drawn before anything comes of it
+        return TrainingResult(
+            self.training_id, outcome, reason, self.version, len(self.training), int(self.training.positive.sum()),
+            len(self.held_out), self.seconds, self.champion,
+        )  # fmt: skip
+
+
+def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootstrap: bool) -> TrainingResult:
+    policy = run.policy
+    sample, run.read = sampling.pinned(connection, run.moment, policy)
+    run.sample = sample
+    training, held_out = run.training, run.held_out = sampling.split(sample, policy)
+    refusal = _refusal(training, policy, bootstrap)
+    if refusal:
+        run.write(connection, "refused", refusal)
+        return run.result("refused", refusal)
+    # Asked before minutes of fitting are spent on what couldn't be kept.
+    registry.require(settings)
+    champion = registry.aliases(settings)[registry.CHAMPION]
+    border = from_micros(sampling.split_at(sample, policy))
+    run.tuning_id, parameters = chosen(connection, run.moment, border)
+    run.bundle = fit(training, policy, parameters, sample.step)
+    run.card = run.bundle.scorecard
+    figures = evaluation.evaluate(run.card, held_out, sample.step)
+    theirs: dict[str, float] = {}
+    if (card := _comparable(settings, champion)) is not None:
+        theirs = evaluation.evaluate(card, held_out, sample.step)
+        figures |= evaluation.differences(run.card, card, held_out, sample.step)
+    run.version, run.run_id = registry.register(
+        settings, run.bundle, _example(training), _parameters(run), figures, tags=_tags(run), sample=sample.arrays()
+    )
+    run.champion = champion
+    figures["bundle_mb"] = (registry.folder(settings, run.version) / registry.BUNDLE).stat().st_size / 1e6
+    reason = _reason(training, run.bundle)
+    stretch = (sampling.split_at(sample, policy), sample.until)
+    with connection.transaction():
+        run.write(connection, "trained", reason)
+        evaluation.store(connection, run.training_id, run.version, stretch, figures)
+        if champion and theirs:
+            evaluation.store(connection, run.training_id, champion, stretch, theirs)
+        if champion is None and bootstrap:
+            _first(connection, run.version, run.moment, reason)
+            # Last, so that no alias is left on a version that has no row.
+            registry.set_aliases(settings, {registry.CHAMPION: run.version})
+    return run.result("trained", reason)
+
+
+def _comparable(settings: Settings, champion: str | None) -> Scorecard | None:
+    if champion is None:
+        return None
+    card = registry.load(settings, champion)
+    # A champion of another feature contract can't score these rows; the gate then has nothing to compare with.
+    return card if card.contract == contract() else None
 
 
 def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
@@ -100,12 +205,17 @@ def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
     return None
 
 
-def _fit(training: Labelled, policy: Policy, step: int) -> EquipmentAnomalyDetector:
+def fit(training: Labelled, policy: Policy, parameters: dict[str, Any], step: int) -> EquipmentAnomalyDetector:
+    """The bundle fitted on `training`, whose normal rows stand for `step` minutes each, by the policy's seed and bands.
+
+    `parameters` are those of its constructor.
+    """
     from ml.bundle import EquipmentAnomalyDetector
 
-    return EquipmentAnomalyDetector(
-        seed=policy.seed, weekly=policy.bands_weekly, commissioning_windows=policy.commissioning_windows
-    ).fit(
+    given: dict[str, Any] = {
+        "seed": policy.seed, "weekly": policy.bands_weekly, "commissioning_windows": policy.commissioning_windows
+    }  # fmt: skip
+    return EquipmentAnomalyDetector(**given | parameters).fit(
         training.windows.x,
         training.action,
         equipment=training.windows.equipment,
@@ -128,47 +238,31 @@ def _example(training: Labelled) -> np.ndarray[Any, Any]:
     return np.nan_to_num(training.windows.x[:5], nan=0.0)
 
 
-def _parameters(
-    sample: sampling.Sample, training: Labelled, held_out: Labelled, moment: datetime, policy: Policy
-) -> dict[str, Any]:
+def _parameters(run: _Run) -> dict[str, Any]:
+    assert run.sample is not None and run.bundle is not None  # registered only once it is fitted
+    known = run.columns()
     return {
-        "moment": moment.isoformat(),
-        "since": from_micros(sample.since).isoformat(),
-        "until": from_micros(sample.until).isoformat(),
-        "held_out_from": from_micros(sampling.split_at(sample, policy)).isoformat(),
-        "training_rows": len(training),
-        "positive_rows": int(training.positive.sum()),
-        "held_out_rows": len(held_out),
-        "normal_rows_thinned_to_every": sample.step,
-        "data_hash": sample.hash(),
+        "moment": run.moment.isoformat(),
+        "since": known["since_ts"].isoformat(),
+        "until": known["until_ts"].isoformat(),
+        "held_out_from": known["held_out_from"].isoformat(),
+        **{name: known[name] for name in ("training_rows", "positive_rows", "held_out_rows", "sample_rows")},
+        "normal_rows_thinned_to_every": run.sample.step,
+        "data_hash": known["data_hash"],
         "features": len(FEATURES),
         "contract": contract(),
-        **{f"policy_{name}": value for name, value in policy.model_dump().items()},
+        "tuning": run.tuning_id or "none: built-in parameters",
+        **{f"bundle_{name}": value for name, value in run.bundle.get_params().items()},
+        **{f"policy_{name}": value for name, value in run.policy.model_dump().items()},
     }
 
 
-def _record(
-    connection: psycopg.Connection,
-    training_id: str,
-    moment: datetime,
-    policy: Policy,
-    sample: sampling.Sample,
-    training: Labelled,
-    held_out: Labelled,
-    outcome: str,
-    reason: str,
-    version: str | None = None,
-    run_id: str | None = None,
-) -> None:
-    connection.execute(
-        "INSERT INTO ml.training_runs (training_id, moment, model_version, mlflow_run_id, training_rows, positive_rows,"
-        " held_out_rows, data_hash, seed, outcome, reason, finished_at)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())",
-        (
-            training_id, moment, version, run_id, len(training), int(training.positive.sum()), len(held_out),
-            sample.hash(), policy.seed, outcome, reason,
-        ),
-    )  # fmt: skip
+def _tags(run: _Run) -> dict[str, str]:
+    known = run.columns()
+    names = ("training_id", "snapshot", "system_identifier", "data_hash", "model_hash", "code_version", "code_hash")
+    return {name: str(known[name]) for name in names} | {
+        f"library.{name}": value for name, value in run.made.libraries.items()
+    }
 
 
 def _first(connection: psycopg.Connection, version: str, moment: datetime, reason: str) -> None:
@@ -177,19 +271,3 @@ def _first(connection: psycopg.Connection, version: str, moment: datetime, reaso
         " VALUES (%s, 'first_model', %s, 'decision', true, 'champion', %s)",
         (moment, version, f"there was no champion; {reason}"),
     )
-
-
-def _result(
-    training_id: str,
-    outcome: str,
-    reason: str,
-    version: str | None,
-    training: Labelled,
-    held_out: Labelled,
-    began: float,
-    champion: str | None,
-) -> TrainingResult:
-    return TrainingResult(
-        training_id, outcome, reason, version, len(training), int(training.positive.sum()), len(held_out),
-        time.perf_counter() - began, champion,
-    )  # fmt: skip

@@ -148,7 +148,7 @@ def _past(context: Context) -> None:
 
 
 def _model(context: Context) -> None:
-    from ml import minute
+    from ml import card, minute
     from ml.training import train
 
     result = train(context.settings, datetime.now(UTC), bootstrap=True)
@@ -156,6 +156,8 @@ def _model(context: Context) -> None:
         raise StackError(f"no first model: {result.reason}")
     # The scheduler has kept the features up to date; what is there is scored now and not at the next minute's turn.
     minute.run(context.settings, datetime.now(UTC))
+    # Nobody waits for the pictures.
+    card.publish(context.settings, result.model_version)
 
 
 # In the order in which they are begun where two could be: the history's way to the first score comes first.

@@ -16,6 +16,7 @@ DAGS = {
     "retrain_weekly",
     "score_minutely",
     "sync_feedback",
+    "tune_weekly",
     "warehouse_daily",
     "warehouse_hourly",
 }
@@ -55,6 +56,7 @@ def test_schedules_are_the_agreed_ones_in_the_plants_zone(bag: Any) -> None:
     assert bag.dags["warehouse_hourly"].timetable.expression == "7 * * * *"
     weekly = bag.dags["retrain_weekly"].timetable
     assert weekly.expression == "0 2 * * 0"
+    assert bag.dags["tune_weekly"].timetable.expression == "0 2 * * 6", "the day before"
     assert str(getattr(weekly.timezone, "name", weekly.timezone)) == plant_zone()
 
 

@@ -34,6 +34,8 @@ ALERT = (
     "VALUES ('E', 1, 'temperature', now(), 'critical', 'high', 9, 8, 'reduce_speed', 'x')"
 )
 
+TUNING = "INSERT INTO ml.tunings VALUES ('t', 's', now(), 'c', 'h', now(), 3, 8, 0, 0, 0.5, 0.6, '{}', true, 'r', 1)"
+
 ALLOWED = [
     (Role.INGEST, "SELECT raw.ensure_partitions(now(), now())"),
     (Role.INGEST, READING),
@@ -54,6 +56,9 @@ ALLOWED = [
     (Role.SCORE, ALERT),
     (Role.SCORE, WATERMARK),
     (Role.SCORE, QUALITY),
+    (Role.SCORE, TUNING),
+    (Role.SCORE, "CREATE TABLE optuna.probe (n integer)"),
+    (Role.BI, "SELECT count(*) FROM ml.tunings"),
     (Role.OPERATOR, "SELECT count(*) FROM serving.hmi_dashboard"),
     (Role.OPERATOR, "SELECT count(*) FROM serving.operator_feedback"),
     (Role.OPERATOR, "SELECT count(*) FROM serving.critical_alerts"),
@@ -77,6 +82,8 @@ REFUSED = [
     (Role.SCORE, "UPDATE ml.labels SET label = 'undecided'"),
     (Role.SCORE, "UPDATE ml.scored_features SET contract = ''"),
     (Role.SCORE, "UPDATE ml.promotions SET passed = true"),
+    (Role.SCORE, "UPDATE ml.tunings SET adopted = true"),
+    (Role.TRANSFORM, TUNING),
     (Role.SCORE, "CREATE TABLE marts.probe (n integer)"),
     (Role.OPERATOR, "SELECT count(*) FROM raw.sensor_events"),
     (Role.OPERATOR, "SELECT count(*) FROM ml.scores"),

@@ -1,0 +1,239 @@
+"""The model card of a version, and its pictures, from the rows that it was judged on."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg.rows import dict_row
+
+from ml import evaluation, registry, sampling
+from ml.bootstrap import blocks, interval
+from ml.episodes import episodes, machine_weeks
+from ml.errors import ModelError
+from ml.evaluation import ALERT_THRESHOLD
+from ml.labels import Labelled
+from ml.policy import Policy
+from ml.scorecard import Scores
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+CARD = "model_card.md"
+# What the registry takes as a description.
+DESCRIPTION = 5000
+BANDS = ((0.5, "minor"), (0.7, "significant"), (0.9, "critical"))
+# Of this machine and this hour, not of the version.
+LOCAL = ("latency_ms",)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A row of `ml.training_runs` with the figures of the version and of the champion of that day."""
+
+    row: dict[str, Any]
+    policy: Policy
+    figures: dict[str, float | None]
+    champion: str | None
+    champions_figures: dict[str, float | None]
+
+
+def training_of(connection: psycopg.Connection, version: str) -> Training:
+    """The training that made a version; raises ModelError where it isn't known or kept no provenance."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        row = cursor.execute(
+            "SELECT * FROM ml.training_runs WHERE model_version = %s AND outcome = 'trained'"
+            " ORDER BY started_at DESC LIMIT 1",
+            (version,),
+        ).fetchone()
+    if row is None:
+        raise ModelError(f"no training of version {version!r} is known; python -m ml history lists the versions")
+    if row["policy"] is None:
+        raise ModelError(f"version {version} was trained before Millwright kept what a training was made of")
+    other = connection.execute(
+        "SELECT model_version FROM ml.evaluations WHERE training_id = %s AND model_version <> %s LIMIT 1",
+        (row["training_id"], version),
+    ).fetchone()
+    champion = str(other[0]) if other else None
+    known = {name: value for name, value in row["policy"].items() if name in Policy.model_fields}
+    return Training(
+        row, Policy(**known), evaluation.load(connection, row["training_id"], version), champion,
+        evaluation.load(connection, row["training_id"], champion) if champion else {},
+    )  # fmt: skip
+
+
+def describe(settings: Settings, training_id: str) -> None:
+    """`publish` what a training made; nothing where it was refused."""
+    with connect(settings, Role.SCORE) as connection:
+        row = connection.execute(
+            "SELECT model_version FROM ml.training_runs WHERE training_id = %s AND outcome = 'trained'", (training_id,)
+        ).fetchone()
+    if row is not None:
+        publish(settings, str(row[0]))
+
+
+def publish(settings: Settings, version: str) -> str:
+    """Write the card and the pictures of `version` to its run, the card as the version's description; returns it.
+
+    Drawn from the rows that the run has kept. Safe to repeat.
+    """
+    from ml import figures
+
+    with connect(settings, Role.SCORE) as connection:
+        training = training_of(connection, version)
+    run_id = training.row["mlflow_run_id"]
+    kept = registry.sample_of(settings, run_id)
+    if kept is None:
+        raise ModelError(f"the run of version {version} has kept no rows to draw its card from")
+    sample = sampling.Sample.from_arrays(kept)
+    _, held_out = sampling.split(sample, training.policy)
+    card = registry.load(settings, version)
+    scores = card.score(held_out.windows.x, held_out.windows.equipment)
+    text = write(training, held_out, scores, sample.step)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "figures"
+        folder.mkdir()
+        drawn = figures.draw(card, held_out, scores, sample.step, training.policy.seed, folder)
+        if not drawn:
+            text += "\nNo pictures: the held-out time has one class only.\n"
+        (Path(place) / CARD).write_text(text)
+        registry.describe(settings, version, run_id, Path(place), text[:DESCRIPTION])
+    return text
+
+
+def write(training: Training, held_out: Labelled, scores: Scores, step: int) -> str:
+    """The card as Markdown."""
+    version = training.row["model_version"]
+    sections = {
+        "Data": _data(training.row, held_out, step),
+        "Figures on the held-out time": _table(training, held_out, scores, step),
+        "Bands on held-out normal operation": _bands(held_out, scores, step),
+        "Leakage guards": _guards(training.row, training.policy),
+        "Limits": _limits(training.row, training.policy, held_out),
+        "Made with": _made(training.row),
+    }
+    purpose = (
+        "Says of each machine and minute how unusual it is (0 to 1), which of six actions fits, how surely, and the"
+        " hours to a failure where one shows. For recommendations to operators; no safety function, and no substitute"
+        " for limits and trips."
+    )
+    parts = [f"# {registry.MODEL}, version {version}", purpose]
+    parts += [f"## {title}\n{text}" for title, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _data(row: dict[str, Any], held_out: Labelled, step: int) -> str:
+    return "\n".join(
+        (
+            f"- As of {_at(row['moment'])} UTC; windows from {_at(row['since_ts'])} to {_at(row['until_ts'])}."
+            f" What ended after {_at(row['held_out_from'])} judged, the rest taught.",
+            f"- {row['training_rows']:,} rows taught, {row['positive_rows']:,} of them with a known fault;"
+            f" {row['held_out_rows']:,} judged, {int(held_out.positive.sum()):,} of them with one. A normal row stands"
+            f" for {step} minutes.",
+            "- Labels are failures and corrective work orders of the CMMS, and operators' answers, as known at that"
+            " moment. Stopped machines and maintenance are left out.",
+        )
+    )
+
+
+def _guards(row: dict[str, Any], policy: Policy) -> str:
+    origin = f"are of search {row['tuning_id']}, which saw nothing of" if row["tuning_id"] else "were not searched on"
+    return "\n".join(
+        (
+            "- Split by time: what judges is later than what teaches, and a fault whose failure came after the split"
+            " teaches nothing.",
+            f"- Rows are taken as they were {policy.grace_minutes} minutes after their end at the latest: the vector"
+            " that was scored first, else the mart's row if nothing in it came later.",
+            f"- Nothing from {policy.clear_days:g} days before a failure until it is repaired counts as normal.",
+            f"- Scores are calibrated on rows that taught. Parameters {origin} the held-out time.",
+        )
+    )
+
+
+def _limits(row: dict[str, Any], policy: Policy, held_out: Labelled) -> str:
+    events = len(np.unique(held_out.event[held_out.event >= 0]))
+    judged = f"- Judged on {events} failures: of so few, the share that was found is known roughly only."
+    if not row["positive_rows"]:
+        judged = "- No fault was known: it is the detector alone, and every action is preventive_inspection."
+    return "\n".join(
+        (
+            judged,
+            "- Windows before a failure that show nothing yet are not counted as faults: recall is of what shows.",
+            f"- Machines with fewer than {policy.commissioning_windows} normal rows are measured by the spread of all others.",
+        )
+    )
+
+
+def _made(row: dict[str, Any]) -> str:
+    parameters = ", ".join(f"{name} {value}" for name, value in sorted(row["parameters"].items()))
+    libraries = ", ".join(f"{name} {number}" for name, number in sorted(row["libraries"].items()))
+    return (
+        f"Parameters: {parameters}. Code: {row['code_version']}, ml/ {row['code_hash']}. Libraries: {libraries}. Rows:"
+        f" {row['data_hash']}, snapshot {row['snapshot']}. Model: {row['model_hash']}. Made again by"
+        f" `python -m ml reproduce {row['model_version']}`."
+    )
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _table(training: Training, held_out: Labelled, scores: Scores, step: int) -> str:
+    spans = intervals(held_out, scores, step, training.policy.seed)
+    against = f"champion then ({training.champion})" if training.champion else "champion then (none)"
+    lines = [f"| figure | this version | interval | {against} |", "|---|---|---|---|"]
+    for name, value in training.figures.items():
+        if name in LOCAL:
+            continue
+        low, high = spans.get(name, (np.nan, np.nan))
+        span = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else ""
+        lines.append(f"| {name} | {_number(value)} | {span} | {_number(training.champions_figures.get(name))} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def intervals(held_out: Labelled, scores: Scores, step: int, seed: int) -> dict[str, tuple[float, float]]:
+    """90 % block-bootstrap intervals of the figures that count windows, by machine and day."""
+    if not len(held_out):
+        return {}
+    raised, positive = scores.anomaly >= ALERT_THRESHOLD, held_out.positive
+    block = blocks(held_out.windows.equipment, held_out.windows.ends)
+    hits, false = (raised & positive).astype(float), (raised & ~positive).astype(float)
+
+    def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[float, float]:
+        def statistic(weights: NDArray[np.float64]) -> float:
+            total = float(weights @ whole)
+            return float(weights @ part) / total if total else float("nan")
+
+        return interval(statistic, block, draws=300, seed=seed)
+
+    return {
+        "precision": share(hits, hits + false * step),
+        "recall": share(hits, positive.astype(float)),
+        "false_alarm_rate": share(false, (~positive).astype(float)),
+    }
+
+
+def _bands(held_out: Labelled, scores: Scores, step: int) -> str:
+    normal = ~held_out.positive
+    windows = held_out.windows.take(normal)
+    if not len(windows):
+        return "None in the held-out time."
+    weeks = machine_weeks(windows.equipment, step)
+    score = scores.anomaly[normal]
+    looked = f", of which every {step}th minute was looked at" if step > 1 else ""
+    lines = [f"{weeks:,.1f} machine-weeks{looked}.", ""]
+    lines += ["| from | severity | windows | episodes a machine-week |", "|---|---|---|---|"]
+    for bound, severity in BANDS:
+        raised = score >= bound
+        count = len(episodes(windows.equipment, windows.ends, raised))
+        lines.append(f"| {bound:g} | {severity} | {raised.mean():.3%} | {count / weeks:.2f} |")
+    return "\n".join(lines)

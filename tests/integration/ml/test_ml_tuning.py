@@ -1,0 +1,101 @@
+"""A search goes on where it stopped, repeats with its seed, sees nothing of the held-out time, and is used."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import psycopg
+import pytest
+
+from ml import features, parameters, sampling, training, tuning
+from ml.errors import ModelError
+from ml.policy import Policy
+from tests.integration.ml.conftest import NOON, START, Fill
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+
+@pytest.fixture
+def quick(policy: Policy) -> Policy:
+    """Few rows: what is tested is the search, not the model."""
+    few = {"max_normal_rows": 1000, "min_training_rows": 200, "tuning_trials": 2, "held_out_share": 0.1}
+    return policy.model_copy(update=few)
+
+
+def test_a_search_is_seeded_resumed_recorded_and_used(
+    with_past: Settings, admin: psycopg.Connection, quick: Policy
+) -> None:
+    first = tuning.tune(with_past, NOON, quick)
+    assert first.trials == 2 and first.best_value >= first.default_value
+    values = "SELECT t.number, t.state::text, p.param_name, p.param_value FROM optuna.trials AS t" \
+        " JOIN optuna.trial_params AS p USING (trial_id) WHERE study_id = %s ORDER BY 1, 3"  # fmt: skip
+    before = admin.execute(values, (1,)).fetchall()
+    assert {number for number, *_ in before} == set(range(2))
+
+    # The same rows: the study has its trials already.
+    again = tuning.tune(with_past, NOON, quick)
+    assert (again.trials, again.best_value) == (2, first.best_value)
+    more = tuning.tune(with_past, NOON, quick.model_copy(update={"tuning_trials": 3}))
+    assert more.trials == 3
+    assert admin.execute("SELECT count(*), count(DISTINCT study), max(trials) FROM ml.tunings").fetchone() == (3, 1, 3)
+
+    # From the beginning, with the same seed: the same trials.
+    admin.execute("DELETE FROM ml.tunings")
+    admin.execute("DROP SCHEMA optuna CASCADE")
+    admin.execute("CREATE SCHEMA optuna AUTHORIZATION millwright_score")
+    tuning.tune(with_past, NOON, quick)
+    assert admin.execute(values, (1,)).fetchall() == before
+
+    # Adopted parameters are those of the next training.
+    admin.execute('UPDATE ml.tunings SET adopted = true, parameters = \'{"trees": 60, "max_depth": 5}\'')
+    trained = training.train(with_past, NOON, quick)
+    used = admin.execute(
+        "SELECT tuning_id = (SELECT tuning_id FROM ml.tunings), parameters ->> 'trees', parameters ->> 'max_depth'"
+        " FROM ml.training_runs WHERE training_id = %s",
+        (trained.training_id,),
+    ).fetchone()
+    assert used == (True, "60", "5")
+
+
+def test_the_held_out_time_is_not_searched_on(with_past: Settings, admin: psycopg.Connection, quick: Policy) -> None:
+    with connect(with_past, Role.SCORE, autocommit=True) as connection:
+        sample, _ = sampling.pinned(connection, NOON, quick)
+    border = sampling.split_at(sample, quick)
+    learnt, _ = sampling.split(sample, quick)
+    parts = tuning.folds(learnt, sample.events)
+    assert parts
+    ended = [event.at for event in sample.events]
+    for before, after in parts:
+        assert before.windows.ends.max() + tuning.PURGE < after.windows.ends.min()
+        assert after.windows.ends.max() <= border
+        known = before.event[before.event >= 0]
+        assert max(ended[event] for event in known) < after.windows.ends.min(), "known at the border"
+    sizes = [len(before) for before, _ in parts]
+    assert sizes == sorted(sizes), "windows expand"
+
+    # A search that looked further than a training's border may not choose for it, nor one of the future.
+    admin.execute(
+        "INSERT INTO ml.tunings VALUES ('t', 's', %s, %s, 'h', %s, 3, 8, 0, 0, 0.5, 0.6, '{\"trees\": 60}', true,"
+        " 'r', 1)",
+        (NOON, features.contract(), NOON - timedelta(days=1)),
+    )
+    minute = timedelta(minutes=1)
+    assert parameters.chosen(admin, NOON, NOON - timedelta(days=1)) == ("t", {"trees": 60})
+    assert parameters.chosen(admin, NOON, NOON - timedelta(days=1) - minute) == (None, {})
+    assert parameters.chosen(admin, NOON - minute, NOON) == (None, {})
+    admin.execute("UPDATE ml.tunings SET parameters = '{\"no_such\": 1}'")
+    assert parameters.chosen(admin, NOON, NOON) == (None, {})
+
+
+def test_there_is_no_search_without_faults_or_trials(site: Settings, build: Fill, policy: Policy) -> None:
+    build(START, START + timedelta(days=1))
+    assert "too few faults" in tuning.tune(site, START + timedelta(days=1), policy).reason
+    off = policy.model_copy(update={"tuning_trials": 0})
+    assert "allows no trials" in tuning.tune(site, START + timedelta(days=1), off).reason
+
+
+def test_two_searches_at_once(site: Settings, policy: Policy) -> None:
+    with connect(site, Role.SCORE) as other:
+        other.execute("SELECT pg_advisory_lock(hashtext('ml.tuning'))")
+        with pytest.raises(ModelError, match="another search"):
+            tuning.tune(site, NOON, policy)

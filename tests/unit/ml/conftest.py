@@ -1,0 +1,33 @@
+"""Labelled rows that are made up, for what needs no database."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ml.features import FEATURES, Windows
+from ml.labels import HOUR, Event, Labelled
+from ml.sampling import Sample
+
+ROWS = 3000
+VIBRATION = [FEATURES.index(f"vibration_deviation_{w}m") for w in (5, 15, 60)]
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    """Two machines for 25 hours; a fault of the first one in every fifth."""
+    rng = np.random.default_rng(0)
+    ends = np.repeat(np.arange(1, ROWS // 2 + 1), 2) * 60_000_000
+    machine = np.array(["A", "B"] * (ROWS // 2), dtype=object)
+    x = rng.normal(0, 0.7, (ROWS, len(FEATURES)))
+    x[:, [i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")]] = 0
+    x[:, [i for i, name in enumerate(FEATURES) if name.startswith("voltage")]] = np.nan
+    known = [Event(f"F{k}", "A", "bearing_wear", 5 * HOUR * (k + 1), 5 * HOUR * (k + 1), True) for k in range(5)]
+    event, hours = np.full(ROWS, -1), np.full(ROWS, np.nan)
+    for k, item in enumerate(known):
+        rows = np.flatnonzero((machine == "A") & (ends > item.at - HOUR) & (ends <= item.at))
+        event[rows], hours[rows] = k, (item.at - ends[rows]) / HOUR
+        x[np.ix_(rows, VIBRATION)] += 6
+    action = np.where(event >= 0, "schedule_maintenance", "continue_operation").astype(object)
+    labelled = Labelled(Windows(machine, ends, np.zeros(ROWS, bool), x), action, hours, np.ones(ROWS), event)
+    return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known)
