@@ -29,6 +29,8 @@ COMMENT ON COLUMN ml.labels.judged_at IS 'when it was answered, or when the plan
 COMMENT ON COLUMN serving.operator_answers.was_correct IS
 'whether the recommendation was right, by ml.verdicts; NULL while undecided and for questions';
 
+CREATE INDEX labels_outcomes ON ml.labels (equipment_id, from_ts, to_ts, label_id) WHERE source = 'cmms';
+
 -- What an answer's recommendation came to is looked up by the record that came, not by going through all answers.
 CREATE INDEX operator_answers_subject ON serving.operator_answers (equipment_id, recommendation_timestamp);
 CREATE INDEX cmms_failures_available ON raw.cmms_failures (available_at);

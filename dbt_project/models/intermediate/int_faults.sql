@@ -14,7 +14,7 @@ caught as (
     from work_orders
     where
         work_orders.kind = 'corrective'
-        and lower(coalesce(work_orders.problem_code, '')) not in ('{{ var("nothing_found") | join("', '") }}')
+        and (work_orders.problem_code ~* '^({{ var("nothing_found") }})$') is not true
         and not exists (
             select 1 from failures
             where
