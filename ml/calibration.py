@@ -6,6 +6,7 @@ Surprise is −log10 of the share of normal time beyond a value: 4 is the 99.99t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,9 @@ from ml.episodes import MERGE_MINUTES, MINUTE, episodes, machine_weeks
 
 CEILING = 8.0
 WEEK_MINUTES = 7 * 24 * 60
-# Beyond these shapes a few hundred excesses don't tell a tail from chance: −0.3 ends soon, 0.5 has no variance.
-SHAPES = (-0.3, 0.5)
+# A tail that ends is not believed: a hundred excesses of a normal distribution already look like one, and a surprise
+# taken too high is a false alarm. A shape beyond 0.5 has no variance.
+SHAPES = (0.0, 0.5)
 BAND_SCORES = (0.5, 0.7, 0.9)
 # Raised rows that say how long an episode lasts.
 _CLUSTER_ROWS = 50
@@ -107,18 +109,29 @@ class Bands:
     """Which surprise of the combined evidence makes which score, and where the detector's own lifts it.
 
     `knots` (3,) are where 0.5, 0.7 and 0.9 begin, `lift` is the detector's own surprise that makes 0.9 whatever the
-    labels know, `minutes` is how long a false episode lasts.
+    labels know, `minutes` is how long a false episode lasts, `stated` (3,) are the episodes a machine-week.
     """
 
     knots: NDArray[np.float64]
     lift: float
     minutes: float
+    stated: NDArray[np.float64]
 
     def score(self, surprise: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
         """0–1 (n,) of the combined evidence's `surprise` and the detector's `own`; rises with both."""
         banded = np.interp(surprise, [0.0, *self.knots, CEILING], [0.0, *BAND_SCORES, 1.0])
         lifted = np.interp(own, [self.lift - _RAMP, self.lift, CEILING], [0.0, BAND_SCORES[-1], 1.0])
         return np.asarray(np.maximum(banded, lifted))
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """As an array for an `.npz`."""
+        return {"bands": np.array([*self.knots, *self.stated, self.lift, self.minutes])}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[np.float64]]) -> Bands:
+        """The inverse of `arrays`."""
+        values = arrays["bands"]
+        return cls(values[:3], float(values[6]), float(values[7]), values[3:6])
 
 
 def bands(weekly: tuple[float, ...], minutes: float, own_9999: float) -> Bands:
@@ -130,7 +143,7 @@ def bands(weekly: tuple[float, ...], minutes: float, own_9999: float) -> Bands:
     knots = np.minimum(-np.log10(shares), CEILING - 0.1)
     # Strictly rising, for rates that are stated equal make no bands.
     knots = np.maximum.accumulate(knots + np.arange(len(knots)) * 1e-6)
-    return Bands(knots, max(min(own_9999, CEILING - 0.1) - _EXACT, 0.1), minutes)
+    return Bands(knots, max(min(own_9999, CEILING - 0.1) - _EXACT, 0.1), minutes, np.asarray(weekly, float))
 
 
 def episode_minutes(
@@ -182,7 +195,7 @@ def band_rates(
     equipment: NDArray[Any],
     ends: NDArray[np.int64],
     scores: NDArray[np.float64],
-    stated: tuple[float, ...],
+    stated: Iterable[float],
     step: float = 1.0,
     minutes: float = 1.0,
     level: float = 0.9,
@@ -214,11 +227,21 @@ def band_rates(
             covered = float(weight.sum()) * step / WEEK_MINUTES
             return float((count * weight).sum()) / covered if covered else math.nan
 
-        low, high = interval(weekly, days, level=level, draws=300)
-        if not starts.any():
-            high = -math.log((1 - level) / 2) / weeks
+        if starts.any():
+            low, high = interval(weekly, days, level=level, draws=300)
+        else:
+            low, high = 0.0, -math.log((1 - level) / 2) / weeks
         found.append(BandRate(score, rate, float(count.sum()) / weeks, low, high))
     return found
+
+
+def band_figures(rates: list[BandRate]) -> dict[str, float]:
+    """As figures by name, for `ml.evaluations`: stated, measured and the interval's ends, episodes a machine-week."""
+    return {
+        f"episodes_weekly_{rate.score}_{name}": float(getattr(rate, name))
+        for rate in rates
+        for name in ("stated", "measured", "low", "high")
+    }
 
 
 def _starts(

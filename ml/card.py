@@ -164,7 +164,7 @@ def _limits(row: dict[str, Any], policy: Policy, held_out: Labelled) -> str:
         (
             judged,
             "- Windows before a failure that show nothing yet are not counted as faults: recall is of what shows.",
-            f"- Machines with fewer than {policy.commissioning_windows} normal rows are measured by the spread of all others.",
+            f"- Machines with fewer than {policy.commissioning_windows} normal rows take the spread of all others.",
         )
     )
 

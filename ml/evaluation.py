@@ -12,6 +12,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml.bootstrap import blocks, interval
+from ml.calibration import band_figures, band_rates
 from ml.episodes import MINUTE, episodes
 from ml.features import from_micros
 from ml.labels import Labelled
@@ -30,8 +31,9 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
 
     `precision`, `recall` and `false_alarm_rate` count windows; `event_recall` counts failures that an alert
     came before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as
-    far as the rows show them; `action_accuracy` is over positive windows that were raised; `ttf_error_h` is a median.
-    NaN where there was nothing to count.
+    far as the rows show them; `episodes_weekly_*` are false-alarm episodes a machine-week from each band on, stated and
+    as measured on normal rows, with an interval; `action_accuracy` is over positive windows that were raised;
+    `ttf_error_h` is a median. NaN where there was nothing to count.
     """
     windows = held_out.windows
     scores = scorecard.score(windows.x, windows.equipment)
@@ -47,7 +49,12 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
     days = max((int(windows.ends.max()) - int(windows.ends.min())) / 86_400e6, 1e-9) if len(windows) else np.nan
     machines = max(len(set(windows.equipment)), 1)
     totals = _totals(raised, held_out, step).sum(axis=0)
+    calm, bands = ~positive, scorecard.bands
+    rates = band_rates(
+        windows.equipment[calm], windows.ends[calm], scores.anomaly[calm], bands.stated, step, bands.minutes
+    )
     return {
+        **band_figures(rates),
         "precision": hits / (hits + false * step) if hits + false else np.nan,
         "recall": hits / (hits + misses) if hits + misses else np.nan,
         "event_recall": len(found) / len(failures) if failures else np.nan,

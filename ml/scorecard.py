@@ -25,8 +25,9 @@ NO_PRECEDENT_CONFIDENCE = 0.5
 LEAST_URGENT_WEIGHT = 0.6
 
 # What the detector watches, by name: what is in units of a machine's own spread, and flat minutes.
-_WATCHED = ("_deviation_5m", "_deviation_15m", "_deviation_60m", "_zscore_24h", "_flat_minutes")
-_DETECTED = np.array([i for i, name in enumerate(FEATURES) if name.endswith(_WATCHED)])
+_ENDINGS = ("_deviation_5m", "_deviation_15m", "_deviation_60m", "_zscore_24h", "_flat_minutes")
+WATCHED = tuple(name for name in FEATURES if name.endswith(_ENDINGS))
+_DETECTED = np.array([FEATURES.index(name) for name in WATCHED])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0
@@ -180,7 +181,7 @@ class Scorecard:
             "machines": np.array(self.machines, dtype=np.str_),
             "classes": np.array(self.classes, dtype=np.str_),
             "scales": self.scales,
-            "bands": np.array([*self.bands.knots, self.bands.lift, self.bands.minutes]),
+            **self.bands.arrays(),
             **self.detector.arrays("detector"),
         }
         for name, tail in self.tails.items():
@@ -201,7 +202,7 @@ class Scorecard:
             scales=arrays["scales"],
             detector=Channels.from_arrays(arrays, "detector"),
             tails={name: Tail.from_arrays(arrays, f"tail.{name}") for name in names},
-            bands=Bands(arrays["bands"][:3], float(arrays["bands"][3]), float(arrays["bands"][4])),
+            bands=Bands.from_arrays(arrays),
             classes=tuple(str(name) for name in arrays["classes"]),
             classifier=Trees.from_arrays(arrays, "classifier") if "classifier.roots" in arrays else None,
             time_to_failure=Trees.from_arrays(arrays, "time_to_failure") if "time_to_failure.roots" in arrays else None,

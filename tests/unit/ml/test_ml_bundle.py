@@ -12,7 +12,7 @@ from ml.calibration import CEILING, Tail
 from ml.errors import RegistryError
 from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES
 from ml.registry import load_bundle
-from ml.scorecard import NO_PRECEDENT, Scorecard, classifier_inputs
+from ml.scorecard import NO_PRECEDENT, WATCHED, Scorecard, classifier_inputs, detected
 
 COLUMN = {name: index for index, name in enumerate(FEATURES)}
 NORMAL, FAULTY = 30_000, 800
@@ -198,3 +198,41 @@ def test_a_tail_knows_its_own_quantiles() -> None:
 def test_a_constant_sample_has_a_tail_too() -> None:
     tail = Tail.fit(np.zeros(1000))
     assert tail(np.array([0.5]))[0] == CEILING
+
+
+def test_a_new_machine_is_judged_by_all_machines_spread_until_it_is_commissioned(normal: np.ndarray) -> None:
+    """A noisy machine of too few rows is strange; with enough of them its own spread counts, drawn to the others'."""
+    noisy = 3 * _rows(np.random.default_rng(8), 1000)
+    names = np.array(["OLD"] * 5000, dtype=object)
+
+    def fitted(rows: int) -> Scorecard:
+        x = np.vstack([normal[:5000], noisy[:rows]])
+        machines = np.concatenate([names, np.array(["NEW"] * rows, dtype=object)])
+        bundle = EquipmentAnomalyDetector(isolation_trees=10, commissioning_windows=300)
+        return bundle.fit(x, equipment=machines).scorecard
+
+    young, old = fitted(299), fitted(1000)
+    assert young.machines == ("OLD",) and old.machines == ("NEW", "OLD")
+    asked = [np.array([name] * 50, dtype=object) for name in ("NEW", "never seen")]
+    assert np.array_equal(young.scaled(noisy[:50], asked[0]), young.scaled(noisy[:50], asked[1]))
+    assert np.array_equal(young.scaled(noisy[:50], asked[1]), young.scaled(noisy[:50], None))
+    own, pooled = old.scales[0], old.scales[-1]
+    moved = COLUMN["vibration_deviation_5m"]
+    assert own[moved] > pooled[moved], "by its own spread it is less strange than by all machines'"
+
+
+def test_the_detector_watches_by_name_and_not_what_tells_machines_apart() -> None:
+    assert detected(np.zeros((1, len(FEATURES)))).shape == (1, len(WATCHED))
+    assert {f"{m}_deviation_{w}m" for m in MEASUREMENTS for w in (5, 15, 60)} <= set(WATCHED) <= set(FEATURES)
+    assert "load_ratio" not in WATCHED
+
+
+def test_the_bands_are_those_that_were_stated(normal: np.ndarray, machines: np.ndarray) -> None:
+    seldom = (0.1, 0.01, 0.001)
+    often = EquipmentAnomalyDetector(isolation_trees=10).fit(normal[:5000], equipment=machines[:5000])
+    rare = EquipmentAnomalyDetector(isolation_trees=10, weekly=seldom).fit(normal[:5000], equipment=machines[:5000])
+    assert tuple(rare.scorecard.bands.stated) == seldom
+    assert (rare.scorecard.bands.knots > often.scorecard.bands.knots).all()
+    unlifted = np.zeros(1)
+    knot = often.scorecard.bands.knots[0]
+    assert often.scorecard.bands.score(np.array([knot]), unlifted)[0] == pytest.approx(0.5)
