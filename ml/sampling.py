@@ -15,10 +15,13 @@ from datetime import datetime, timedelta
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from ml import features
+from ml.ahead import Ahead, label_ahead
 from ml.errors import ModelError
 from ml.features import Windows, micros
+from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import GRID_MINUTES, Policy
 
@@ -52,12 +55,13 @@ class Sample:
     until: int
     read_rows: int
     events: list[Event]
+    ahead: Ahead  # every row that was read, with the machine's next failure
 
     def hash(self) -> str:
         """What the rows were, in 16 hex digits: machines, times, features and labels."""
         digest = hashlib.sha256()
         windows = self.rows.windows
-        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight):
+        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight, self.ahead.hours, self.ahead.clear):
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update("\n".join([*windows.equipment.astype(str), *self.rows.action.astype(str)]).encode())
         return digest.hexdigest()[:16]
@@ -98,7 +102,8 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     )
     windows = _distinct(thinned, near)
     rows = label(windows, known, answers, policy, micros(moment))
-    return Sample(rows, step, micros(first), micros(last), len(windows), known)
+    ahead = label_ahead(windows, known, _stands_for(windows, stretches, step), micros(last))
+    return Sample(rows, step, micros(first), micros(last), len(windows), known, ahead)
 
 
 def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
@@ -123,6 +128,29 @@ def _distinct(first: Windows, second: Windows) -> Windows:
     keep = np.ones(len(order), bool)
     keep[1:] = (np.diff(ends[order]) != 0) | (np.diff(machine[order]) != 0)
     return both.take(order[keep])
+
+
+def _stands_for(windows: Windows, stretches: list[tuple[str, int, int]], step: int) -> NDArray[np.float64]:
+    """How many minutes each row stands for: one where all of them were taken, else the step of the thinning."""
+    weight = np.full(len(windows), float(step))
+    rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
+    for machine, since, until in stretches:
+        rows = rows_of.get(machine, np.empty(0, np.int64))
+        weight[rows[(windows.ends[rows] > since) & (windows.ends[rows] <= until)]] = 1.0
+    return weight
+
+
+def split_ahead(sample: Sample, policy: Policy) -> tuple[Ahead, Ahead, NDArray[np.float64]]:
+    """Rows to learn horizons from, rows to judge them on, and the edges (k,) in hours that the past allows.
+
+    A training row's farthest horizon is over when the held-out time begins, so no failure after the split is in it;
+    a held-out one's when the sample ends.
+    """
+    border = split_at(sample, policy)
+    edges = reach((border - sample.since) / HOUR)
+    farthest = float(edges[-1]) if len(edges) else 0.0
+    early = sample.ahead.between(sample.since - 1, border, farthest)
+    return early, sample.ahead.between(border, sample.until, farthest), edges
 
 
 def split_at(sample: Sample, policy: Policy) -> int:

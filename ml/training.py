@@ -20,6 +20,7 @@ from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
+    from ml.ahead import Ahead
     from ml.bundle import EquipmentAnomalyDetector
 
 
@@ -60,9 +61,11 @@ def train(
         if refusal:
             _record(connection, training_id, moment, policy, sample, training, held_out, "refused", refusal)
             return _result(training_id, "refused", refusal, None, training, held_out, began, None)
-        bundle = _fit(training, policy)
+        ahead, ahead_later, edges = sampling.split_ahead(sample, policy)
+        bundle = _fit(training, ahead, edges, policy)
         scorecard = bundle.scorecard
         figures = evaluation.evaluate(scorecard, held_out, sample.step)
+        figures |= evaluation.evaluate_ahead(scorecard, ahead_later)
         champion = registry.aliases(settings)[registry.CHAMPION]
         version, run_id = registry.register(
             settings, bundle, _example(training), _parameters(sample, training, held_out, moment, policy), figures
@@ -77,6 +80,7 @@ def train(
             # A champion of another feature contract can't score these rows; the gate then has nothing to compare with.
             if card.contract == contract():
                 theirs = evaluation.evaluate(card, held_out, sample.step)
+                theirs |= evaluation.evaluate_ahead(card, ahead_later)
                 evaluation.store(connection, training_id, champion, stretch, theirs)
         elif bootstrap:
             registry.set_aliases(settings, {registry.CHAMPION: version})
@@ -98,15 +102,17 @@ def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
     return None
 
 
-def _fit(training: Labelled, policy: Policy) -> EquipmentAnomalyDetector:
+def _fit(training: Labelled, ahead: Ahead, edges: np.ndarray[Any, Any], policy: Policy) -> EquipmentAnomalyDetector:
     from ml.bundle import EquipmentAnomalyDetector
 
     return EquipmentAnomalyDetector(seed=policy.seed).fit(
         training.windows.x,
         training.action,
         equipment=training.windows.equipment,
-        hours=training.hours,
         sample_weight=training.weight,
+        event=training.event,
+        ahead=ahead,
+        edges=edges,
     )
 
 
