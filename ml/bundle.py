@@ -1,4 +1,4 @@
-"""`equipment_anomaly_detector`: detector, action classifier and time to failure as one scikit-learn estimator."""
+"""`equipment_anomaly_detector`: detector, action classifier and failure ahead as one scikit-learn estimator."""
 
 from __future__ import annotations
 
@@ -7,13 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.ensemble import RandomForestClassifier
 
+from ml import confidence, hazard
+from ml.ahead import Ahead
 from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes
 from ml.detector import Detector
 from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
+from ml.horizons import Horizons
 from ml.policy import BANDS_WEEKLY, COMMISSIONING_WINDOWS
-from ml.scorecard import CONTINUE, NO_PRECEDENT, Scorecard, Scores, classifier_inputs, detected, detector_scale, fill
+from ml.scorecard import (
+    CONFIDENCE_GRID,
+    CONTINUE,
+    NO_PRECEDENT,
+    Scorecard,
+    Scores,
+    classifier_inputs,
+    detected,
+    detector_scale,
+    fill,
+)
 from ml.trees import Trees
 
 # What a saved bundle may hold beyond numpy and plain scikit-learn; loading refuses anything else.
@@ -25,7 +38,6 @@ TRUSTED_TYPES = [
     "sklearn.tree._tree.Tree",
 ]
 MIN_CLASS_ROWS = 20
-MIN_TTF_ROWS = 200
 HEATLESS_SIGMAS = 3.0
 _HEAT = [FEATURES.index(f"temperature_deviation_{w}m") for w in WINDOWS]
 
@@ -66,17 +78,20 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         y: ArrayLike | None = None,
         *,
         equipment: ArrayLike | None = None,
-        hours: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         ends: ArrayLike | None = None,
         step: float = 1.0,
+        event: ArrayLike | None = None,
+        ahead: Ahead | None = None,
+        edges: ArrayLike = (),
     ) -> EquipmentAnomalyDetector:
         """Fit on `x` (n, len(FEATURES)), NaN for missing.
 
         `y` (n,) are action codes, `continue_operation` for normal operation; None means that all of it is normal.
-        `equipment` (n,) names the machines, `hours` (n,) are the hours to a failure where one followed, else NaN.
-        `ends` (n,) are the windows' ends in microseconds, from which the length of false episodes is learnt; normal
-        rows stand for `step` minutes each.
+        `equipment` (n,) names the machines, `event` (n,) the failure that a row belongs to, −1 where none. `ends` (n,)
+        are the windows' ends in microseconds, from which the length of false episodes is learnt; normal rows stand for
+        `step` minutes each. `ahead` are rows of their own with their next failures, whose futures are known up to the
+        last of `edges` (k,) in hours.
         """
         rows = np.asarray(x, float)
         actions = np.full(len(rows), CONTINUE, dtype=object) if y is None else np.asarray(y, dtype=object)
@@ -91,9 +106,10 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         if len(known) > 1:
             taken = np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
-            known_fault = self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight)
-            if hours is not None:
-                self._fit_time_to_failure(rows, np.asarray(hours, float), ~normal)
+            group = confidence.groups(machines, None if event is None else np.asarray(event))[taken]
+            known_fault = self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight, group)
+        if ahead is not None:
+            self._fit_horizons(ahead, np.asarray(edges, float))
         times = None if ends is None else np.asarray(ends, np.int64)[normal]
         self._fit_bands(known_fault, own, machines[normal], times, step)
         return self
@@ -117,7 +133,10 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         ).fit(scaled)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
-        self.regressor_: Any = None
+        self.confidence_: NDArray[Any] = CONFIDENCE_GRID
+        self.horizon_forest_: Any = None
+        self.horizon_edges_: NDArray[Any] = np.empty(0)
+        self.horizon_curves_: NDArray[Any] = np.empty((0, 0))
         self.tails_: dict[str, Tail] = {}
         self.bands_: Bands = bands(tuple(self.weekly), 1.0, CEILING)
         return np.asarray(self.detector_.score_samples(scaled))
@@ -142,7 +161,12 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.bands_ = bands(tuple(self.weekly), minutes, float(np.quantile(own, 0.9999)))
 
     def _fit_classifier(
-        self, x: NDArray[np.float64], y: NDArray[Any], machines: NDArray[Any], weight: NDArray[np.float64] | None
+        self,
+        x: NDArray[np.float64],
+        y: NDArray[Any],
+        machines: NDArray[Any],
+        weight: NDArray[np.float64] | None,
+        group: NDArray[np.int64],
     ) -> NDArray[np.float64]:
         """P(known fault) of the normal rows, out of bag: the forest would judge rows that it has seen."""
         early = _before_the_heat(x, y)
@@ -154,36 +178,44 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             np.concatenate([machines, machines[early]]),
         )
         weight = None if weight is None else np.concatenate([weight, weight[early]])
-        self.classifier_ = RandomForestClassifier(
-            n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
-            max_samples=min(len(x), 40_000), class_weight="balanced_subsample", oob_score=True, n_jobs=2,
-            random_state=self.seed,
-        ).fit(classifier_inputs(x), y, sample_weight=weight)  # fmt: skip
+        group = np.concatenate([group, group[early]])
+
+        def forest(trees: int, seed: int, rows: int, oob: bool) -> Any:
+            return RandomForestClassifier(
+                n_estimators=trees, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
+                max_samples=min(rows, 40_000), class_weight="balanced_subsample", oob_score=oob, n_jobs=2,
+                random_state=seed,
+            )  # fmt: skip
+
+        seen = classifier_inputs(x)
+        self.classifier_ = forest(self.trees, self.seed, len(x), True).fit(seen, y, sample_weight=weight)
+        smaller, half = max(self.trees // 4, 10), len(x) // 2
+        self.confidence_ = confidence.curve(
+            lambda seed: forest(smaller, seed, half, False), self.classifier_, seen, y, group, weight, self.seed
+        )
         held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
         return np.asarray(np.nan_to_num(held[y == CONTINUE], nan=0.0))
 
-    def _fit_time_to_failure(self, x: NDArray[np.float64], hours: NDArray[np.float64], fault: NDArray[Any]) -> None:
-        taken = fault & np.isfinite(hours)
-        if taken.sum() < MIN_TTF_ROWS:
-            return
-        self.regressor_ = RandomForestRegressor(
-            n_estimators=40, max_depth=7, min_samples_leaf=20, max_samples=min(int(taken.sum()), 20_000),
-            n_jobs=2, random_state=self.seed,
-        ).fit(classifier_inputs(x[taken]), np.log1p(hours[taken]))  # fmt: skip
+    def _fit_horizons(self, ahead: Ahead, edges: NDArray[np.float64]) -> None:
+        fitted = hazard.fit(ahead, edges, seed=self.seed)
+        if fitted is not None:
+            self.horizon_forest_, self.horizon_edges_ = fitted.forest, fitted.edges
+            self.horizon_curves_ = fitted.curves
 
     def _scorecard(self) -> Scorecard:
         classifier: Trees | None = None
         if self.classifier_ is not None:
             values = [tree.tree_.value[:, 0, :] for tree in self.classifier_.estimators_]
             classifier = Trees.of(self.classifier_.estimators_, [v / v.sum(axis=1, keepdims=True) for v in values])
-        regressor: Trees | None = None
-        if self.regressor_ is not None:
-            trees = self.regressor_.estimators_
-            regressor = Trees.of(trees, [tree.tree_.value[:, 0, :] for tree in trees])
+        horizons: Horizons | None = None
+        if self.horizon_forest_ is not None:
+            fitted = hazard.Hazard(self.horizon_forest_, self.horizon_edges_, self.horizon_curves_)
+            horizons = hazard.horizons(fitted)
         return Scorecard(
             contract=self.contract_, machines=tuple(self.machines_), scales=self.scales_,
             detector=self.detector_.channels_, tails=self.tails_, bands=self.bands_,
-            classes=tuple(str(name) for name in self.classes_), classifier=classifier, time_to_failure=regressor,
+            classes=tuple(str(name) for name in self.classes_), classifier=classifier,
+            confidence=self.confidence_, horizons=horizons,
         )  # fmt: skip
 
     @property

@@ -11,15 +11,18 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from ml import reliability
+from ml.ahead import Ahead
 from ml.bootstrap import blocks, interval
 from ml.calibration import band_figures, band_rates
 from ml.episodes import MINUTE, episodes
 from ml.features import from_micros
 from ml.labels import Labelled
-from ml.scorecard import Scorecard
+from ml.scorecard import SHUTDOWN, Scorecard
 
 ALERT_THRESHOLD = 0.7
 LATENCY_BATCH = 1000
+HORIZONS = {"24h": 24.0, "72h": 72.0, "7d": 168.0}
 LEVEL = 0.9
 # ISA-18.2: an alarm that comes on this often is a chattering one.
 CHATTER = 3
@@ -32,8 +35,9 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
     `precision`, `recall` and `false_alarm_rate` count windows; `event_recall` counts failures that an alert
     came before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as
     far as the rows show them; `episodes_weekly_*` are false-alarm episodes a machine-week from each band on, stated and
-    as measured on normal rows, with an interval; `action_accuracy` is over positive windows that were raised;
-    `ttf_error_h` is a median. NaN where there was nothing to count.
+    as measured on normal rows, with an interval; `action_accuracy` is over positive windows that were raised, as are
+    the Brier score of the confidence and how far it lies from it; `ttf_error_h` is a median. NaN where there was
+    nothing to count.
     """
     windows = held_out.windows
     scores = scorecard.score(windows.x, windows.equipment)
@@ -43,7 +47,11 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
     false, normal = int((raised & ~positive).sum()), int((~positive).sum())
     found = {int(event) for event in held_out.event[raised & (held_out.event >= 0)]}
     failures = {int(event) for event in held_out.event[held_out.event >= 0]}
-    right = scores.action[raised & positive] == held_out.action[raised & positive]
+    told = raised & positive
+    right = scores.action[told] == held_out.action[told]
+    # A shutdown said within the hour before a failure was right, whatever else would have mended it.
+    right |= (scores.action[told] == SHUTDOWN) & (held_out.hours[told] <= 1.0)
+    sure, ones = scores.confidence[told], np.ones(int(told.sum()))
     both = positive & np.isfinite(scores.hours_to_failure) & np.isfinite(held_out.hours)
     error = np.abs(scores.hours_to_failure[both] - held_out.hours[both])
     days = max((int(windows.ends.max()) - int(windows.ends.min())) / 86_400e6, 1e-9) if len(windows) else np.nan
@@ -63,6 +71,8 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
         "alarm_rate": _ALARMS["alarm_rate"](totals),
         "chatter_rate": _ALARMS["chatter_rate"](totals),
         "action_accuracy": float(right.mean()) if len(right) else np.nan,
+        "confidence_brier": reliability.brier(sure, right, ones),
+        "confidence_error": reliability.expected_calibration_error(sure, right, ones),
         "ttf_error_h": float(np.median(error)) if len(error) else np.nan,
         "latency_ms": latency_ms(scorecard, held_out),
         "windows": float(len(windows)),
@@ -135,6 +145,34 @@ def differences(candidate: Scorecard, champion: Scorecard, held_out: Labelled, s
         low, high = interval(difference, np.arange(len(both[0])), level=LEVEL)
         figures[f"{name}_difference"] = difference(np.ones(len(both[0])))
         figures |= {f"{name}_difference_low": low, f"{name}_difference_high": high}
+    return figures
+
+
+def evaluate_ahead(scorecard: Scorecard, held_out: Ahead) -> dict[str, float]:
+    """Per horizon its base rate, area under precision over recall, Brier score and expected calibration error.
+
+    And how many of the failures within the horizon fell into the interval that was given, which is to be 0.8. Empty
+    without a model of horizons; NaN where nothing failed.
+    """
+    if scorecard.horizons is None or not len(held_out):
+        return {}
+    ahead = scorecard.horizons.outlook(held_out.windows.x)
+    figures: dict[str, float] = {}
+    for name, hours in HORIZONS.items():
+        said = getattr(ahead, f"failure_{name}")
+        if np.isnan(said).any():
+            continue
+        came, weight = held_out.hours <= hours, held_out.weight
+        figures |= {
+            f"base_rate_{name}": float(np.average(came, weights=weight)),
+            f"pr_auc_{name}": reliability.average_precision(said, came, weight),
+            f"brier_{name}": reliability.brier(said, came, weight),
+            f"calibration_error_{name}": reliability.expected_calibration_error(said, came, weight),
+        }
+    failed = held_out.hours <= scorecard.horizons.edges[-1]
+    inside = (ahead.hours[:, 0] <= held_out.hours) & (held_out.hours <= ahead.hours[:, 2])
+    weight = held_out.weight[failed]
+    figures["ttf_coverage"] = float(np.average(inside[failed], weights=weight)) if failed.any() else np.nan
     return figures
 
 

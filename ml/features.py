@@ -60,6 +60,20 @@ class Windows:
         """The rows of a mask or an index array."""
         return Windows(self.equipment[rows], self.ends[rows], self.over_gap[rows], self.x[rows])
 
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """As arrays of numbers and text for an `.npz`, keyed by `name`."""
+        machines, machine = np.unique(self.equipment.astype(np.str_), return_inverse=True)
+        return {
+            f"{name}.machines": machines, f"{name}.machine": machine.astype(np.int32), f"{name}.ends": self.ends,
+            f"{name}.gap": self.over_gap, f"{name}.x": self.x,
+        }  # fmt: skip
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> Windows:
+        """The inverse of `arrays`."""
+        equipment = arrays[f"{name}.machines"].astype(object)[arrays[f"{name}.machine"]]
+        return cls(equipment, *(arrays[f"{name}.{key}"] for key in ("ends", "gap", "x")))
+
     def end(self, row: int) -> datetime:
         """The window's end as a datetime in UTC."""
         return from_micros(int(self.ends[row]))

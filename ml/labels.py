@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ml.features import Windows, micros
 from ml.policy import Policy
-from ml.scorecard import CONTINUE, NO_PRECEDENT, detected, detector_scale
+from ml.scorecard import CONTINUE, NO_PRECEDENT, SHUTDOWN, detected, detector_scale
 
 ACTIONS = (
     "reduce_speed",
@@ -36,6 +36,8 @@ ACTION_OF_MODE = {
 }
 # How maintainers code work that found no fault; no code at all says nothing.
 NOTHING_FOUND = ("no_fault_found", "nothing_found", "none", "nff")
+# Maintainers who write that they stopped the machine at once say what should have been done, whatever broke.
+_SHUT_DOWN = r"emergency[ _-]?(stop|shut)"
 # A sensor that fails stops no machine: there is no failure to be hours away from.
 SENSOR_MODES = ("sensor_stuck", "sensor_drift")
 # How far out of its normal spread a window before a failure must be to show it.
@@ -54,10 +56,11 @@ class Event:
     at: int
     over: int
     failed: bool
+    shut_down: bool = False  # its work order says that it took an emergency shutdown
 
     @property
     def action(self) -> str:
-        return ACTION_OF_MODE.get(self.mode, NO_PRECEDENT)
+        return SHUTDOWN if self.shut_down else ACTION_OF_MODE.get(self.mode, NO_PRECEDENT)
 
 
 @dataclass(frozen=True)
@@ -102,13 +105,15 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
     rows = connection.execute(
         """
         SELECT f.failure_id, f.equipment_id, f.failure_mode, f.failed_at,
-               coalesce(f.repaired_at, w.completed_at, f.failed_at + interval '24 hours'), true
+               coalesce(f.repaired_at, w.completed_at, f.failed_at + interval '24 hours'), true,
+               coalesce(w.action_taken ~* %(shut_down)s, false)
         FROM raw.cmms_failures AS f
         LEFT JOIN raw.cmms_work_orders AS w ON w.work_order_id = f.work_order_id AND w.available_at <= %(moment)s
         WHERE f.available_at <= %(moment)s
         UNION ALL
         SELECT w.work_order_id, w.equipment_id, coalesce(w.problem_code, ''), w.opened_at,
-               coalesce(w.completed_at, w.opened_at + interval '24 hours'), false
+               coalesce(w.completed_at, w.opened_at + interval '24 hours'), false,
+               coalesce(w.action_taken ~* %(shut_down)s, false)
         FROM raw.cmms_work_orders AS w
         WHERE w.available_at <= %(moment)s AND (w.kind = 'corrective' OR w.problem_code = ANY(%(modes)s))
             AND coalesce(lower(w.problem_code), '') <> ALL(%(nothing)s)
@@ -121,10 +126,11 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
             )
         ORDER BY 4, 1
         """,
-        {"moment": moment, "modes": list(ACTION_OF_MODE), "nothing": list(NOTHING_FOUND)},
+        {"moment": moment, "modes": list(ACTION_OF_MODE), "nothing": list(NOTHING_FOUND), "shut_down": _SHUT_DOWN},
     )
     return [
-        Event(name, machine, mode, micros(at), micros(over), failed) for name, machine, mode, at, over, failed in rows
+        Event(name, machine, mode, micros(at), micros(over), failed, shut_down)
+        for name, machine, mode, at, over, failed, shut_down in rows
     ]
 
 

@@ -41,7 +41,8 @@ _PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (
 ) THEN 'challenger' ELSE 'champion' END)"""
 _CANDIDATES = f"""
 SELECT s.score_id, s.role, s.equipment_id, s.window_end, s.anomaly_score, s.action_code, s.confidence, s.estimated_ttf,
-    s.over_gap, s.model_version, {", ".join(f"g.{name}" for name in _SEEN)}, latest.is_running, latest.in_maintenance,
+    s.ttf_low, s.ttf_high, s.over_gap, s.model_version, latest.is_running, latest.in_maintenance,
+    {", ".join(f"g.{name}" for name in _SEEN)},
     (SELECT max(p.anomaly_score) FROM ml.scores AS p
      WHERE p.equipment_id = s.equipment_id AND p.role = s.role AND p.superseded_at IS NULL
         AND p.window_end < s.window_end AND p.window_end >= s.window_end - %(persistence)s) AS score_before
@@ -219,6 +220,8 @@ def _values(candidate: dict[str, Any], units: dict[str, str]) -> dict[str, Any]:
         "recommendation_text": wording.text(candidate, units, action, candidate["estimated_ttf"], precedent),
         "confidence": candidate["confidence"],
         "estimated_ttf": candidate["estimated_ttf"],
+        "ttf_low": candidate["ttf_low"],
+        "ttf_high": candidate["ttf_high"],
         "temp_avg_5min": candidate["temperature_mean_5m"],
         "vibration_avg_5min": candidate["vibration_mean_5m"],
         "throughput_avg_5min": candidate["throughput_mean_5m"],
@@ -231,11 +234,12 @@ def _keep(connection: psycopg.Connection, values: dict[str, Any], reason: str | 
     connection.execute(
         """
         INSERT INTO ml.recommendations (recommendation_id, equipment_id, "timestamp", score_id, anomaly_score, severity,
-            action_code, recommendation_text, confidence, estimated_ttf, temp_avg_5min, vibration_avg_5min,
-            throughput_avg_5min, model_version, published_by, held_reason)
+            action_code, recommendation_text, confidence, estimated_ttf, ttf_low, ttf_high, temp_avg_5min,
+            vibration_avg_5min, throughput_avg_5min, model_version, published_by, held_reason)
         VALUES (%(recommendation_id)s, %(equipment_id)s, %(timestamp)s, %(score_id)s, %(anomaly_score)s, %(severity)s,
-            %(action_code)s, %(recommendation_text)s, %(confidence)s, %(estimated_ttf)s, %(temp_avg_5min)s,
-            %(vibration_avg_5min)s, %(throughput_avg_5min)s, %(model_version)s, %(published_by)s, %(held_reason)s)
+            %(action_code)s, %(recommendation_text)s, %(confidence)s, %(estimated_ttf)s, %(ttf_low)s, %(ttf_high)s,
+            %(temp_avg_5min)s, %(vibration_avg_5min)s, %(throughput_avg_5min)s, %(model_version)s, %(published_by)s,
+            %(held_reason)s)
         """,
         values | {"held_reason": reason},
     )

@@ -87,8 +87,9 @@ def reproduce(settings: Settings, version: str) -> Reproduction:
     learnt, held_out = sampling.split(sample, policy)
     if not len(learnt):
         raise ModelError(f"version {version} can't be made again: no row is left that it learnt from")
-    made = fit(learnt, policy, row["parameters"], sample.step).scorecard
-    now = evaluation.evaluate(made, held_out, sample.step)
+    ahead, ahead_later, edges = sampling.split_ahead(sample, policy)
+    made = fit(learnt, policy, row["parameters"], sample.step, ahead, edges).scorecard
+    now = evaluation.evaluate(made, held_out, sample.step) | evaluation.evaluate_ahead(made, ahead_later)
     compared = {name: value for name, value in now.items() if name not in LOCAL and name in training.figures}
     differences = tuple(
         Difference(name, training.figures[name], _finite(value))

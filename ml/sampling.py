@@ -19,8 +19,10 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml import features, watermark
+from ml.ahead import Ahead, label_ahead
 from ml.errors import ModelError
 from ml.features import Windows, micros
+from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import GRID_MINUTES, Policy
 
@@ -54,12 +56,14 @@ class Sample:
     until: int
     read_rows: int
     events: list[Event]
+    ahead: Ahead  # every row that was read, with the machine's next failure
 
     def hash(self) -> str:
         """What the rows were, in 16 hex digits: machines, times, features, labels and weights."""
         digest = hashlib.sha256(f"{self.step}\n".encode())
         windows = self.rows.windows
-        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight, self.rows.event):
+        ahead = (self.ahead.hours, self.ahead.clear, self.ahead.weight)
+        for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight, self.rows.event, *ahead):
             digest.update(np.ascontiguousarray(part).tobytes())
         words = [*windows.equipment.astype(str), *self.rows.action.astype(str), *(str(e.at) for e in self.events)]
         digest.update("\n".join(words).encode())
@@ -67,30 +71,33 @@ class Sample:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays of numbers and text, for an `.npz` that is read without pickle."""
-        rows, windows = self.rows, self.rows.windows
-        machines, machine = np.unique(windows.equipment.astype(np.str_), return_inverse=True)
+        rows, ahead = self.rows, self.ahead
         actions, action = np.unique(rows.action.astype(np.str_), return_inverse=True)
         return {
-            "machines": machines, "machine": machine.astype(np.int32), "ends": windows.ends, "gap": windows.over_gap,
-            "x": windows.x, "actions": actions, "action": action.astype(np.int8), "hours": rows.hours,
+            **rows.windows.arrays("rows"), "actions": actions, "action": action.astype(np.int8), "hours": rows.hours,
             "weight": rows.weight, "event": rows.event,
+            **ahead.windows.arrays("ahead"), "ahead.hours": ahead.hours, "ahead.clear": ahead.clear,
+            "ahead.event": ahead.event, "ahead.weight": ahead.weight,
             "extent": np.array([self.step, self.since, self.until, self.read_rows], np.int64),
-            "events": np.array([[str(value) for value in astuple(e)] for e in self.events], np.str_).reshape(-1, 6),
+            "events": np.array([[str(value) for value in astuple(e)] for e in self.events], np.str_).reshape(-1, 7),
         }  # fmt: skip
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sample:
         """The inverse of `arrays`."""
-        equipment = arrays["machines"].astype(object)[arrays["machine"]]
-        windows = Windows(equipment, arrays["ends"], arrays["gap"], arrays["x"])
         action = arrays["actions"].astype(object)[arrays["action"]]
+        windows = Windows.from_arrays(arrays, "rows")
         rows = Labelled(windows, action, arrays["hours"], arrays["weight"], arrays["event"])
         known = [
-            Event(str(name), str(machine), str(mode), int(at), int(over), failed == "True")
-            for name, machine, mode, at, over, failed in arrays["events"]
+            Event(str(name), str(machine), str(mode), int(at), int(over), failed == "True", shut_down == "True")
+            for name, machine, mode, at, over, failed, shut_down in arrays["events"]
         ]
+        ahead = Ahead(
+            Windows.from_arrays(arrays, "ahead"),
+            *(arrays[f"ahead.{name}"] for name in ("hours", "clear", "event", "weight")),
+        )
         step, since, until, read_rows = (int(value) for value in arrays["extent"])
-        return cls(rows, step, since, until, read_rows, known)
+        return cls(rows, step, since, until, read_rows, known, ahead)
 
 
 def pinned(connection: psycopg.Connection, moment: datetime, policy: Policy) -> tuple[Sample, watermark.Range]:
@@ -141,7 +148,8 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     )
     windows = _distinct(thinned, near)
     rows = label(windows, known, answers, policy, micros(moment))
-    return Sample(rows, step, micros(first), micros(last), len(windows), known)
+    ahead = label_ahead(windows, known, _stands_for(windows, stretches, step), micros(last))
+    return Sample(rows, step, micros(first), micros(last), len(windows), known, ahead)
 
 
 def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
@@ -166,6 +174,29 @@ def _distinct(first: Windows, second: Windows) -> Windows:
     keep = np.ones(len(order), bool)
     keep[1:] = (np.diff(ends[order]) != 0) | (np.diff(machine[order]) != 0)
     return both.take(order[keep])
+
+
+def _stands_for(windows: Windows, stretches: list[tuple[str, int, int]], step: int) -> NDArray[np.float64]:
+    """How many minutes each row stands for: one where all of them were taken, else the step of the thinning."""
+    weight = np.full(len(windows), float(step))
+    rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
+    for machine, since, until in stretches:
+        rows = rows_of.get(machine, np.empty(0, np.int64))
+        weight[rows[(windows.ends[rows] > since) & (windows.ends[rows] <= until)]] = 1.0
+    return weight
+
+
+def split_ahead(sample: Sample, policy: Policy) -> tuple[Ahead, Ahead, NDArray[np.float64]]:
+    """Rows to learn horizons from, rows to judge them on, and the edges (k,) in hours that the past allows.
+
+    A training row's farthest horizon is over when the held-out time begins, so no failure after the split is in it;
+    a held-out one's when the sample ends.
+    """
+    border = split_at(sample, policy)
+    edges = reach((border - sample.since) / HOUR)
+    farthest = float(edges[-1]) if len(edges) else 0.0
+    early = sample.ahead.between(sample.since - 1, border, farthest)
+    return early, sample.ahead.between(border, sample.until, farthest), edges
 
 
 def split_at(sample: Sample, policy: Policy) -> int:

@@ -5,6 +5,7 @@ Everything is numpy over fitted arrays; `ml.bundle` fits them with scikit-learn 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,26 +14,34 @@ from numpy.typing import NDArray
 
 from ml.calibration import Bands, Tail
 from ml.channels import Channels
-from ml.features import FEATURES, MEASUREMENTS
+from ml.features import DEVIATIONS, FEATURES, FLAT, MEASUREMENTS
+from ml.horizons import LIKELY, Horizons
 from ml.trees import Trees
 
 CONTINUE = "continue_operation"
 NO_PRECEDENT = "preventive_inspection"
+SHUTDOWN = "emergency_shutdown"
 SUPERVISED_WEIGHT = 0.7
 PRECEDENT_SURPRISE = 3.0
 NO_PRECEDENT_CONFIDENCE = 0.5
 # Between two causes about as likely, the machine comes before the sensor: a bearing missed costs more than a look.
 LEAST_URGENT_WEIGHT = 0.6
+# A known fault that is critical and almost surely fails within the hour leaves no time for any other action.
+SHUTDOWN_SCORE = 0.9
+SHUTDOWN_WITHIN_AN_HOUR = 0.9
 
 # What the detector watches, by name: what is in units of a machine's own spread, and flat minutes.
-_ENDINGS = ("_deviation_5m", "_deviation_15m", "_deviation_60m", "_zscore_24h", "_flat_minutes")
-WATCHED = tuple(name for name in FEATURES if name.endswith(_ENDINGS))
+WATCHED = (*DEVIATIONS, *FLAT)
 _DETECTED = np.array([FEATURES.index(name) for name in WATCHED])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0
 NOTABLE = 2.0
 _CLIP = 50.0
+
+
+# Leading shares at which the confidence in them is kept.
+CONFIDENCE_GRID = np.linspace(0.0, 1.0, 101)
 
 
 @dataclass(frozen=True)
@@ -45,7 +54,12 @@ class Scores:
     action: NDArray[Any]  # action codes
     confidence: NDArray[np.float64]  # 0–1
     precedent: NDArray[np.bool_]  # False: nothing like it was ever labelled
-    hours_to_failure: NDArray[np.float64]  # NaN where nothing points to a failure
+    hours_to_failure: NDArray[np.float64]  # the median; NaN where nothing points to a failure
+    ttf_low: NDArray[np.float64]  # its 10 % and 90 % quantiles
+    ttf_high: NDArray[np.float64]
+    failure_24h: NDArray[np.float64]  # P(failure within); NaN where the model doesn't look that far
+    failure_72h: NDArray[np.float64]
+    failure_7d: NDArray[np.float64]
 
 
 def fill(x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,6 +87,15 @@ def classifier_inputs(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.hstack([np.sign(short) * np.maximum(np.abs(short) - NOTABLE, 0.0), filled[:, _FLAT]])
 
 
+def leading(probabilities: NDArray[np.float64], classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """The leading action (n,) of `probabilities` (n, classes), and its share (n,) of what is not normal operation."""
+    names = np.array([name for name in classes if name != CONTINUE], dtype=object)
+    faults = np.delete(probabilities, list(classes).index(CONTINUE), axis=1)
+    best = (faults * np.where(names == NO_PRECEDENT, LEAST_URGENT_WEIGHT, 1.0)).argmax(axis=1)
+    share = faults[np.arange(len(faults)), best] / np.maximum(faults.sum(axis=1), 1e-12)
+    return names[best], np.clip(share, 0.0, 1.0)
+
+
 def detector_scale(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The spread of normal `x` (n, features) a detected feature: its 99.9th percentile as 3.3 sigma, with a floor."""
     values = np.abs(detected(x))
@@ -92,7 +115,8 @@ class Scorecard:
     bands: Bands
     classes: tuple[str, ...]
     classifier: Trees | None
-    time_to_failure: Trees | None
+    confidence: NDArray[np.float64]  # P(the leading action is right) over CONFIDENCE_GRID
+    horizons: Horizons | None
 
     def scaled(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
         """Detected features in units of the machine's own normal spread."""
@@ -144,35 +168,37 @@ class Scorecard:
         """Score `x` (n, len(FEATURES)), NaN for missing; `equipment` (n,) names the machines where known."""
         if len(x) == 0:
             empty = np.empty(0)
-            return Scores(empty, empty, empty, np.empty(0, object), empty, np.empty(0, bool), empty)
+            return Scores(empty, empty, empty, np.empty(0, object), empty, np.empty(0, bool), *[empty] * 6)
         raw = self.unsupervised(x, equipment)
         probabilities = self.probabilities(x)
         normal = self.classes.index(CONTINUE)
-        faults = np.delete(probabilities, normal, axis=1)
-        names = np.array([name for name in self.classes if name != CONTINUE], dtype=object)
         known_fault = 1.0 - probabilities[:, normal]
         anomaly = self.combine(known_fault, raw)
         action = np.full(len(x), CONTINUE, dtype=object)
         confidence = 1.0 - anomaly
         precedent = np.zeros(len(x), bool)
-        hours = np.full(len(x), np.nan)
         raised = anomaly >= 0.5
-        if len(names):
+        if len(self.classes) > 1:
             surprise = self.tails["supervised"](known_fault)
             precedent = raised & ((surprise >= PRECEDENT_SURPRISE) | (known_fault >= 0.5)) & (known_fault > 0)
-            best = (faults * np.where(names == NO_PRECEDENT, LEAST_URGENT_WEIGHT, 1.0)).argmax(axis=1)
-            share = faults[np.arange(len(x)), best] / np.maximum(known_fault, 1e-12)
-            action[precedent] = names[best[precedent]]
-            confidence[precedent] = np.clip(share[precedent], 0.0, 1.0)
+            best, share = leading(probabilities, self.classes)
+            action[precedent] = best[precedent]
+            confidence[precedent] = np.interp(share[precedent], CONFIDENCE_GRID, self.confidence)
         unknown = raised & ~precedent
         action[unknown] = NO_PRECEDENT
         confidence[unknown] = NO_PRECEDENT_CONFIDENCE
-        if self.time_to_failure is not None:
-            pointing = precedent & (action != NO_PRECEDENT)
-            if pointing.any():
-                hours[pointing] = np.expm1(self.time_to_failure.mean(classifier_inputs(x[pointing]))[:, 0])
-        own = self.detector.tails["unsupervised"](raw)
-        return Scores(anomaly, own, known_fault, action, confidence, precedent, hours)
+        hours, within = np.full((len(x), 3), np.nan), [np.full(len(x), np.nan)] * 3
+        if self.horizons is not None:
+            ahead = self.horizons.outlook(x)
+            within = [ahead.failure_24h, ahead.failure_72h, ahead.failure_7d]
+            pointing = (precedent & (action != NO_PRECEDENT)) | (ahead.any >= LIKELY)
+            hours[pointing] = ahead.hours[pointing]
+            now = precedent & (anomaly >= SHUTDOWN_SCORE) & (ahead.soonest >= SHUTDOWN_WITHIN_AN_HOUR)
+            action[now], confidence[now] = SHUTDOWN, ahead.soonest[now]
+        return Scores(
+            anomaly, self.detector.tails["unsupervised"](raw), known_fault, action, confidence, precedent,
+            hours[:, 1], hours[:, 0], hours[:, 2], *within,
+        )  # fmt: skip
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays of numbers and text, for an `.npz` that is read without pickle."""
@@ -181,6 +207,7 @@ class Scorecard:
             "machines": np.array(self.machines, dtype=np.str_),
             "classes": np.array(self.classes, dtype=np.str_),
             "scales": self.scales,
+            "confidence": self.confidence,
             **self.bands.arrays(),
             **self.detector.arrays("detector"),
         }
@@ -188,8 +215,8 @@ class Scorecard:
             arrays |= tail.arrays(f"tail.{name}")
         if self.classifier is not None:
             arrays |= self.classifier.arrays("classifier")
-        if self.time_to_failure is not None:
-            arrays |= self.time_to_failure.arrays("time_to_failure")
+        if self.horizons is not None:
+            arrays |= self.horizons.arrays("horizons")
         return arrays
 
     @classmethod
@@ -205,5 +232,6 @@ class Scorecard:
             bands=Bands.from_arrays(arrays),
             classes=tuple(str(name) for name in arrays["classes"]),
             classifier=Trees.from_arrays(arrays, "classifier") if "classifier.roots" in arrays else None,
-            time_to_failure=Trees.from_arrays(arrays, "time_to_failure") if "time_to_failure.roots" in arrays else None,
+            confidence=arrays["confidence"],
+            horizons=Horizons.from_arrays(arrays, "horizons") if "horizons.edges" in arrays else None,
         )

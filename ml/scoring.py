@@ -168,12 +168,17 @@ def _load(settings: Settings, version: str) -> Scorecard:
     return card
 
 
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
 def _row(windows: Windows, scores: Scores, row: int) -> tuple[Any, ...]:
-    hours = float(scores.hours_to_failure[row])
     return (
         str(windows.equipment[row]), windows.end(row), float(scores.anomaly[row]), float(scores.unsupervised[row]),
         float(scores.supervised[row]), str(scores.action[row]), float(scores.confidence[row]),
-        None if np.isnan(hours) else hours, bool(windows.over_gap[row]),
+        _known(scores.hours_to_failure[row]), _known(scores.ttf_low[row]), _known(scores.ttf_high[row]),
+        _known(scores.failure_24h[row]), _known(scores.failure_72h[row]), _known(scores.failure_7d[row]),
+        bool(windows.over_gap[row]),
     )  # fmt: skip
 
 
@@ -244,10 +249,12 @@ def _store(
             """
             WITH scored AS (
                 INSERT INTO ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,
-                    action_code, confidence, estimated_ttf, over_gap, model_version, role, moment)
+                    action_code, confidence, estimated_ttf, ttf_low, ttf_high, failure_24h, failure_72h, failure_7d,
+                    over_gap, model_version, role, moment)
                 SELECT w.*, %s, %s, %s
                 FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[], %s::text[],
-                    %s::float8[], %s::float8[], %s::boolean[]) AS w
+                    %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
+                    %s::boolean[]) AS w
                 RETURNING score_id, equipment_id, window_end
             )
             INSERT INTO ml.scored_features (score_id, equipment_id, window_end, features, contract)
@@ -270,7 +277,8 @@ def _copy_replayed(
         connection.cursor() as cursor,
         cursor.copy(
             "COPY ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,"
-            " action_code, confidence, estimated_ttf, over_gap, model_version, role, moment) FROM STDIN"
+            " action_code, confidence, estimated_ttf, ttf_low, ttf_high, failure_24h, failure_72h, failure_7d,"
+            " over_gap, model_version, role, moment) FROM STDIN"
         ) as copy,
     ):
         for row in range(len(windows)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psycopg
+from numpy.typing import ArrayLike
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
@@ -26,6 +27,7 @@ from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
+    from ml.ahead import Ahead
     from ml.bundle import EquipmentAnomalyDetector
 
 
@@ -157,12 +159,15 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     champion = registry.aliases(settings)[registry.CHAMPION]
     border = from_micros(sampling.split_at(sample, policy))
     run.tuning_id, parameters = chosen(connection, run.moment, border)
-    run.bundle = fit(training, policy, parameters, sample.step)
+    ahead, ahead_later, edges = sampling.split_ahead(sample, policy)
+    run.bundle = fit(training, policy, parameters, sample.step, ahead, edges)
     run.card = run.bundle.scorecard
     figures = evaluation.evaluate(run.card, held_out, sample.step)
+    figures |= evaluation.evaluate_ahead(run.card, ahead_later)
     theirs: dict[str, float] = {}
     if (card := _comparable(settings, champion)) is not None:
         theirs = evaluation.evaluate(card, held_out, sample.step)
+        theirs |= evaluation.evaluate_ahead(card, ahead_later)
         figures |= evaluation.differences(run.card, card, held_out, sample.step)
     run.version, run.run_id = registry.register(
         settings, run.bundle, _example(training), _parameters(run), figures, tags=_tags(run), sample=sample.arrays()
@@ -205,10 +210,17 @@ def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
     return None
 
 
-def fit(training: Labelled, policy: Policy, parameters: dict[str, Any], step: int) -> EquipmentAnomalyDetector:
+def fit(
+    training: Labelled,
+    policy: Policy,
+    parameters: dict[str, Any],
+    step: int,
+    ahead: Ahead | None = None,
+    edges: ArrayLike = (),
+) -> EquipmentAnomalyDetector:
     """The bundle fitted on `training`, whose normal rows stand for `step` minutes each, by the policy's seed and bands.
 
-    `parameters` are those of its constructor.
+    `parameters` are those of its constructor. Without `ahead` (see `sampling.split_ahead`) it tells no time to failure.
     """
     from ml.bundle import EquipmentAnomalyDetector
 
@@ -219,10 +231,12 @@ def fit(training: Labelled, policy: Policy, parameters: dict[str, Any], step: in
         training.windows.x,
         training.action,
         equipment=training.windows.equipment,
-        hours=training.hours,
         sample_weight=training.weight,
         ends=training.windows.ends,
         step=step,
+        event=training.event,
+        ahead=ahead,
+        edges=edges,
     )
 
 

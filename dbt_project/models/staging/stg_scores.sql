@@ -9,6 +9,11 @@ select
     action_code,
     confidence,
     estimated_ttf,
+    ttf_low,
+    ttf_high,
+    failure_24h,
+    failure_72h,
+    failure_7d,
     over_gap as is_over_gap,
     scored_at,
     superseded_at

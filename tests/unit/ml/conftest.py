@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ml.ahead import label_ahead
 from ml.features import FEATURES, Windows
 from ml.labels import HOUR, Event, Labelled
 from ml.sampling import Sample
@@ -30,4 +31,5 @@ def sample() -> Sample:
         x[np.ix_(rows, VIBRATION)] += 6
     action = np.where(event >= 0, "schedule_maintenance", "continue_operation").astype(object)
     labelled = Labelled(Windows(machine, ends, np.zeros(ROWS, bool), x), action, hours, np.ones(ROWS), event)
-    return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known)
+    ahead = label_ahead(labelled.windows, known, labelled.weight, int(ends[-1]))
+    return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known, ahead)

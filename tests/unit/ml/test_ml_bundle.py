@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ml import hazard
+from ml.ahead import Ahead
 from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
 from ml.calibration import CEILING, Tail
 from ml.errors import RegistryError
-from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES
+from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES, Windows
+from ml.horizons import inputs
 from ml.registry import load_bundle
-from ml.scorecard import NO_PRECEDENT, WATCHED, Scorecard, classifier_inputs, detected
+from ml.scorecard import NO_PRECEDENT, SHUTDOWN, WATCHED, Scorecard, classifier_inputs, detected
 
 COLUMN = {name: index for index, name in enumerate(FEATURES)}
 NORMAL, FAULTY = 30_000, 800
@@ -59,9 +63,15 @@ def taught(normal: np.ndarray, machines: np.ndarray) -> EquipmentAnomalyDetector
     hot = _shift(_rows(rng, FAULTY), "temperature", rng.uniform(3, 10, FAULTY))
     x = np.vstack([normal, worn, hot])
     actions = ["continue_operation"] * NORMAL + ["schedule_maintenance"] * FAULTY + ["reduce_speed"] * FAULTY
-    hours = np.concatenate([np.full(NORMAL, np.nan), rng.uniform(1, 6, 2 * FAULTY)])
+    hours = np.concatenate([np.full(NORMAL, np.inf), rng.uniform(1, 6, 2 * FAULTY)])
+    event = np.concatenate([np.full(NORMAL, -1), np.arange(2 * FAULTY) // 100])
     equipment = np.concatenate([machines, machines[: 2 * FAULTY]])
-    return EquipmentAnomalyDetector(trees=40, isolation_trees=50).fit(x, actions, equipment=equipment, hours=hours)
+    count = len(x)
+    windows = Windows(equipment, np.arange(count) * 60_000_000, np.zeros(count, bool), x)
+    ahead = Ahead(windows, hours, np.full(count, np.inf), event, np.ones(count))
+    return EquipmentAnomalyDetector(trees=40, isolation_trees=50).fit(
+        x, actions, equipment=equipment, event=event, ahead=ahead, edges=(1, 3, 6, 12, 24)
+    )
 
 
 def test_known_faults_get_their_action(taught: EquipmentAnomalyDetector) -> None:
@@ -74,6 +84,24 @@ def test_known_faults_get_their_action(taught: EquipmentAnomalyDetector) -> None
     assert np.median(worn.confidence) >= 0.75
     assert np.isfinite(worn.hours_to_failure).all()
     assert 1 <= np.median(worn.hours_to_failure) <= 6
+    assert (worn.ttf_low <= worn.hours_to_failure).all() and (worn.hours_to_failure <= worn.ttf_high).all()
+    assert np.median(worn.failure_24h) > 0.9
+    assert np.isnan(worn.failure_72h).all(), "it has learnt no further than a day"
+
+
+def test_a_critical_fault_that_all_but_surely_fails_within_the_hour_is_shut_down(
+    taught: EquipmentAnomalyDetector, normal: np.ndarray
+) -> None:
+    card = taught.scorecard
+    assert card.horizons is not None
+    at_once = replace(card, horizons=replace(card.horizons, calibration=np.full_like(card.horizons.calibration, 0.95)))
+    worn = _shift(normal[:50], "vibration", np.full(50, 9.0))
+    assert set(at_once.score(worn).action) == {SHUTDOWN}
+    assert at_once.score(worn).confidence == pytest.approx(0.95)
+    strange = _shift(normal[:50], "pressure", np.full(50, 15.0))
+    assert set(at_once.score(strange).action) == {NO_PRECEDENT}, "nobody knows what it is"
+    assert set(at_once.score(normal[:50]).action) == {"continue_operation"}
+    assert SHUTDOWN not in card.score(worn).action
 
 
 def test_a_fault_that_grows_in_minutes_shows_before_the_hour_moves(taught: EquipmentAnomalyDetector) -> None:
@@ -89,7 +117,8 @@ def test_normal_operation_seldom_reaches_the_bands(taught: EquipmentAnomalyDetec
     assert (fresh.anomaly >= 0.5).mean() < 0.005
     assert (fresh.anomaly >= 0.9).mean() < 0.001
     assert (fresh.action[fresh.anomaly < 0.5] == "continue_operation").all()
-    assert np.isnan(fresh.hours_to_failure[fresh.anomaly < 0.5]).all()
+    assert np.isnan(fresh.hours_to_failure[(fresh.anomaly < 0.5) & (fresh.failure_24h < 0.5)]).all()
+    assert (fresh.failure_24h >= 0.5).mean() < 0.002
     assert fresh.anomaly.min() >= 0 and fresh.anomaly.max() <= 1
 
 
@@ -152,8 +181,10 @@ def test_numpy_and_scikit_learn_agree(taught: EquipmentAnomalyDetector, normal: 
     assert np.abs(theirs - card.probabilities(x)).max() < 1e-9
     depth = -taught.detector_.isolation_.score_samples(card.scaled(x, None))
     assert np.abs(depth - card.detector.raw(card.scaled(x, None))["isolation"]).max() < 1e-9
-    hours = taught.regressor_.predict(classifier_inputs(x))
-    assert np.abs(hours - card.time_to_failure.mean(classifier_inputs(x))[:, 0]).max() < 1e-9  # type: ignore[union-attr]
+    forest = taught.horizon_forest_
+    within = hazard.shares(forest, forest.predict_proba(inputs(x)), 5)
+    assert card.horizons is not None
+    assert np.abs(within - card.horizons.forest.mean(inputs(x))).max() < 1e-9
 
 
 def test_saved_both_ways_it_scores_the_same(
@@ -170,6 +201,7 @@ def test_saved_both_ways_it_scores_the_same(
     expected = taught.score_windows(x, equipment)
     for other in (load_bundle(tmp_path / "bundle.skops").score_windows(x, equipment), card.score(x, equipment)):
         assert np.array_equal(other.anomaly, expected.anomaly)
+        assert np.array_equal(other.failure_24h, expected.failure_24h)
         assert list(other.action) == list(expected.action)
     assert skops.io.get_untrusted_types(file=tmp_path / "bundle.skops") == sorted(TRUSTED_TYPES)
 

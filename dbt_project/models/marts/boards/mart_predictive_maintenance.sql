@@ -28,6 +28,11 @@ recent_scores as (
         latest.window_end as scored_window_end,
         latest.anomaly_score,
         latest.estimated_ttf,
+        latest.ttf_low,
+        latest.ttf_high,
+        latest.failure_24h,
+        latest.failure_72h,
+        latest.failure_7d,
         day_before.mean_score as mean_score_24h,
         day_before.max_score as max_score_24h
     from equipment
@@ -62,6 +67,11 @@ joined as (
         recent_scores.mean_score_24h,
         recent_scores.max_score_24h,
         coalesce(recommendations.estimated_ttf, recent_scores.estimated_ttf) as estimated_ttf,
+        recent_scores.ttf_low,
+        recent_scores.ttf_high,
+        recent_scores.failure_24h,
+        recent_scores.failure_72h,
+        recent_scores.failure_7d,
         recommendations.recommendation_id,
         recommendations.window_end as recommended_at,
         recommendations.severity,
