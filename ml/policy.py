@@ -22,6 +22,7 @@ class Policy(BaseSettings):
     quiet_minutes: int = Field(60, ge=0, description="an answered machine raises nothing of the same severity for")
     expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
     alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
+    operators: int = Field(1, ge=1, description="how many watch a plant at a time; each adds its alarms an hour")
 
     seed: int = 0
     max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
