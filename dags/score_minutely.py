@@ -2,8 +2,9 @@
 ### Score every machine, every minute
 
 `features` brings the minute's readings through dbt into `marts.gold_ml_features`, `score` scores every window that has
-no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see.
-Until the first model there is no champion: the features are kept up to date, `score` and `publish` are skipped.
+no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see, and
+`explain` says why for what was shown: it comes last, for SHAP takes seconds to import that no operator should wait for.
+Until the first model there is no champion: the features are kept up to date, what follows is skipped.
 
 One run at a time: a run that takes longer than a minute is followed by one that catches up, for each works
 through everything that is new up to its moment. Windows older than ten minutes are scored but raise no recommendation.
@@ -51,7 +52,15 @@ def score_minutely():
 
         publish(settings(), moment())
 
-    features() >> score() >> publish()
+    @task
+    def explain():
+        """Say for each new recommendation what spoke for it; nothing to do in most minutes."""
+        from ml.explanations import explain_new
+        from stack.tasks import moment, settings
+
+        explain_new(settings(), moment())
+
+    features() >> score() >> publish() >> explain()
 
 
 score_minutely()

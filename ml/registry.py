@@ -139,7 +139,7 @@ def register(
     path = _download(logged.model_uri)
     created = mlflow.register_model(logged.model_uri, MODEL, tags={_HASH_TAG: sha256(path)})
     version = str(created.version)
-    _keep(settings, version, path, sha256(path), bundle.scorecard)
+    keep(settings, version, path, sha256(path), bundle.scorecard)
     return version, run_id
 
 
@@ -159,7 +159,8 @@ def _download(model_uri: str) -> Path:
     return found[0]
 
 
-def _keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard: Scorecard) -> None:
+def keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard: Scorecard) -> None:
+    """Put a version where `load` finds it, whole or not at all."""
     place = folder(settings, version)
     partial = place.with_name(f"{version}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -202,6 +203,18 @@ def load(settings: Settings, version: str) -> Scorecard:
     return _fetch(settings, version)
 
 
+def bundle(settings: Settings, version: str) -> EquipmentAnomalyDetector:
+    """The estimator of a version, for what its arrays don't answer; imports scikit-learn."""
+    place = folder(settings, version)
+    try:
+        whole = sha256(place / BUNDLE) == json.loads((place / "manifest.json").read_text())[BUNDLE]
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        _fetch(settings, version)
+    return load_bundle(place / BUNDLE)
+
+
 def _fetch(settings: Settings, version: str) -> Scorecard:
     handle = client(settings)
     from mlflow.exceptions import MlflowException
@@ -215,7 +228,7 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
     if digest != entry.tags.get(_HASH_TAG):
         raise RegistryError(f"version {version} of {MODEL} is refused: its bundle's hash is not the registered one")
     scorecard = load_bundle(path).scorecard
-    _keep(settings, version, path, digest, scorecard)
+    keep(settings, version, path, digest, scorecard)
     return scorecard
 
 
