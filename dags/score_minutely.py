@@ -2,9 +2,9 @@
 ### Score every machine, every minute
 
 `features` brings the minute's readings through dbt into `marts.gold_ml_features`, `score` scores every window that has
-no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see, and
-`explain` says why for what was shown: it comes last, for SHAP takes seconds to import that no operator should wait for.
-Until the first model there is no champion: the features are kept up to date, what follows is skipped.
+no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see. Once
+they have it, it says for each what spoke for it.
+Until the first model there is no champion: the features are kept up to date, `score` and `publish` are skipped.
 
 One run at a time: a run that takes longer than a minute is followed by one that catches up, for each works
 through everything that is new up to its moment. Windows older than ten minutes are scored but raise no recommendation.
@@ -46,21 +46,16 @@ def score_minutely():
 
     @task
     def publish():
-        """Turn scores into recommendations; show those that pass, hold the others."""
+        """Turn scores into recommendations; show those that pass, hold the others; explain what was shown."""
+        from ml.explanations import explain_new
         from ml.publishing import publish
         from stack.tasks import moment, settings
 
         publish(settings(), moment())
-
-    @task
-    def explain():
-        """Say for each new recommendation what spoke for it; nothing to do in most minutes."""
-        from ml.explanations import explain_new
-        from stack.tasks import moment, settings
-
+        # After its commit: nobody waits for the reasons.
         explain_new(settings(), moment())
 
-    features() >> score() >> publish() >> explain()
+    features() >> score() >> publish()
 
 
 score_minutely()

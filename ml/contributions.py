@@ -1,29 +1,21 @@
 """What each input added to what a channel of the model says about one window. Every decomposition is exact.
 
 Forests are explained by SHAP over the paths of their own trees (Lundberg 2020), T² by its complete decomposition, Q by
-its squared residuals (Alcala & Qin 2009), the largest deviation by being one. SHAP takes seconds to import: nothing
-that scores or publishes may come here.
+its squared residuals (Alcala & Qin 2009), the largest deviation by being one. The shap package takes 5 to 16 s of CPU
+and 250 MB to import, for a moment's work on arrays that are loaded anyway; a test holds both to the same answers.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.features import DEVIATIONS, FLAT, MEASUREMENTS
-from ml.scorecard import CONTINUE, classifier_inputs
+from ml.scorecard import CLASSIFIED, CONTINUE, DETECTED, Scorecard, classifier_inputs
+from ml.trees import Trees
 
-if TYPE_CHECKING:
-    from ml.bundle import EquipmentAnomalyDetector
-
-# As `ml.scorecard` derives them: what the classifier and the detector see.
-CLASSIFIED = (*(f"{m}_deviation_5m" for m in MEASUREMENTS), *FLAT)
-DETECTED = (*DEVIATIONS, *FLAT)
 # What is one normal minute in 1,000 has something to say.
 TELLING_SURPRISE = 3.0
 
@@ -52,21 +44,48 @@ class Contributions:
 
 
 class Forest:
-    """SHAP values of a fitted forest of scikit-learn; those of an isolation forest explain its mean depth."""
+    """SHAP values of a fitted forest, by the paths of its own trees and what of the training rows took them.
 
-    def __init__(self, estimator: Any) -> None:
-        with warnings.catch_warnings():
-            # Its plots, which nothing here draws, use what matplotlib is about to remove.
-            warnings.simplefilter("ignore", PendingDeprecationWarning)
-            import shap
-        self._explainer = shap.TreeExplainer(estimator, feature_perturbation="tree_path_dependent")
+    Along the path to a leaf, a known input goes its own way or not (`own`, 0 or 1), an unknown one goes there with the
+    share of training rows that did (`shares`). Shapley's weights are k!(m−1−k)!/m! = ∫ tᵏ(1−t)ᵐ⁻¹⁻ᵏ dt, so an input's
+    part of a leaf is (own − share) ∫ Π over the others of (t own + (1−t) share) dt: a polynomial, which Gauss-Legendre
+    integrates exactly.
+    """
 
-    def __call__(self, row: NDArray[np.float64], output: int = 0) -> tuple[NDArray[np.float64], float]:
-        """What each input of `row` (d,) adds, (d,), and the base value; `output` is the class that is explained."""
+    def __init__(self, trees: Trees, inputs: int) -> None:
+        self._trees = trees
+        nodes = np.arange(len(trees.feature))
+        inner = np.flatnonzero(trees.left != nodes)
+        parent = nodes.copy()
+        parent[trees.left[inner]] = parent[trees.right[inner]] = inner
+        self._leaves = np.flatnonzero(trees.left == nodes)
+        rows = np.arange(len(self._leaves))
+        self._shares = np.ones((len(rows), inputs))  # (leaves, inputs)
+        self._steps: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]] = []
+        node = self._leaves
+        for _ in range(trees.depth):
+            up = parent[node]
+            taken = np.flatnonzero(up != node)  # a root is its own parent
+            at, of = node[taken], up[taken]
+            self._shares[rows[taken], trees.feature[of]] *= trees.cover[at] / trees.cover[of]
+            self._steps.append((taken, of, trees.left[of] == at))
+            node = up
+        self._values = trees.value[self._leaves] / len(trees.roots)
+        self.base = np.asarray(self._shares.prod(axis=1) @ self._values)  # (outputs,)
+
+    def __call__(self, row: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What each input of `row` (inputs,) adds to each output of the forest's mean: (inputs, outputs)."""
         # Thresholds were found on float32, so they are compared with it.
-        values = np.asarray(self._explainer.shap_values(row.astype(np.float32)[None, :]), float)
-        base = np.atleast_1d(self._explainer.expected_value)
-        return values.reshape(len(row), -1)[:, output], float(base[output])
+        goes_left = row.astype(np.float32)[self._trees.feature] <= self._trees.threshold
+        own = np.ones_like(self._shares)
+        for taken, of, left in self._steps:
+            own[taken, self._trees.feature[of]] *= goes_left[of] == left
+        points, weights = np.polynomial.legendre.leggauss(self._trees.depth // 2 + 1)
+        part = np.zeros_like(own)
+        for point, weight in zip((points + 1) / 2, weights / 2, strict=True):
+            factors = point * own + (1 - point) * self._shares
+            part += weight * factors.prod(axis=1)[:, None] / factors
+        return np.asarray((part * (own - self._shares)).T @ self._values)
 
 
 def quadratic(row: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -86,55 +105,57 @@ def largest(row: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class Explainer:
-    """Explains windows by one bundle; forests are got ready once, where they are first asked."""
+    """Explains windows by one model; its forests are got ready once, where they are first asked."""
 
-    def __init__(self, bundle: EquipmentAnomalyDetector) -> None:
-        self._bundle = bundle
-        self._card = bundle.scorecard
+    def __init__(self, card: Scorecard) -> None:
+        self._card = card
 
     @cached_property
-    def _classifier(self) -> Forest:
-        return Forest(self._bundle.classifier_)
+    def _classifier(self) -> Forest | None:
+        return None if self._card.classifier is None else Forest(self._card.classifier, len(CLASSIFIED))
 
     @cached_property
     def _isolation(self) -> Forest:
-        return Forest(self._bundle.isolation_)
+        return Forest(self._card.detector.isolation, len(DETECTED))
 
     def __call__(self, row: NDArray[np.float64], machine: str, action: str | None) -> list[Contributions]:
         """What has something to say about `row` (len(FEATURES),) of `machine`: the classifier where it knows the
         `action`, the detector's most surprising channel and every other that is surprising."""
-        x, machines = row[None, :], np.array([machine])
-        parts = []
-        if action is not None and self._card.classifier is not None and action in self._card.classes:
-            parts.append(self._classified(x, action))
-        raw = self._card.channels(x, machines)
-        surprises = {name: float(self._card.tails[name](value)[0]) for name, value in raw.items()}
-        for channel, surprise in surprises.items():
-            if surprise >= TELLING_SURPRISE or surprise == max(surprises.values()):
-                parts.append(self._detected(self._card.scaled(x, machines)[0], channel, surprise))
+        x = row[None, :]
+        detector = self._card.detector
+        inputs = self._card.scaled(x, np.array([machine]))
+        surprises = {name: float(values[0]) for name, values in detector.surprises(inputs).items()}
+        scaled = ((inputs - detector.centre) / detector.scale)[0]
+        parts = [
+            self._detected(scaled, channel, surprise)
+            for channel, surprise in surprises.items()
+            if surprise >= TELLING_SURPRISE or surprise == max(surprises.values())
+        ]
+        if action is not None and self._classifier is not None and action in self._card.classes:
+            parts.append(self._classified(self._classifier, x, action))
         return parts
 
-    def _classified(self, x: NDArray[np.float64], action: str) -> Contributions:
+    def _classified(self, forest: Forest, x: NDArray[np.float64], action: str) -> Contributions:
         classes = self._card.classes
-        values, base = self._classifier(classifier_inputs(x)[0], classes.index(action))
+        index = classes.index(action)
+        values, base = forest(classifier_inputs(x)[0])[:, index], float(forest.base[index])
         probabilities = self._card.probabilities(x)[0]
         fault = 1.0 - probabilities[classes.index(CONTINUE)]
         surprise = float(self._card.tails["supervised"](np.array([fault]))[0])
-        return Contributions(
-            "classifier", CLASSIFIED, values, base, float(probabilities[classes.index(action)]), surprise
-        )
+        return Contributions("classifier", CLASSIFIED, values, base, float(probabilities[index]), surprise)
 
     def _detected(self, scaled: NDArray[np.float64], channel: str, surprise: float) -> Contributions:
-        base = 0.0
+        detector, base = self._card.detector, 0.0
+        scores = detector.components @ scaled
         if channel == "isolation":
-            values, base = self._isolation(scaled)
-            output = float(self._card.isolation.mean(scaled[None, :])[0, 0])
+            values, base = self._isolation(scaled)[:, 0], float(self._isolation.base[0])
+            output = float(detector.isolation.mean(scaled[None, :])[0, 0])
         elif channel == "t2":
-            short = len(MEASUREMENTS)
-            centred = scaled[:short] - self._card.centre
-            values = np.zeros(len(scaled))
-            values[:short] = quadratic(centred, self._card.precision)
-            output = float(centred @ self._card.precision @ centred)
+            values = quadratic(scaled, (detector.components.T / detector.variances) @ detector.components)
+            output = float((scores**2 / detector.variances).sum())
+        elif channel == "q":
+            values = residual(scaled, detector.components)
+            output = float(scaled @ scaled - scores @ scores)
         else:
             values, output = largest(scaled), float(np.abs(scaled).max())
         return Contributions(channel, DETECTED, values, base, output, surprise)

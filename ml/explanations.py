@@ -1,6 +1,6 @@
 """Why a recommendation was made: what each measurement added, beside its normal range; rows of `ml.explanations`.
 
-It follows publishing and never delays it: SHAP is imported only where something new was shown.
+It follows publishing and never delays it: operators have the recommendation before its reasons are worked out.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class _Explainers:
 
     def __getitem__(self, version: str) -> Explainer:
         if version not in self._made:
-            self._made[version] = Explainer(registry.bundle(self._settings, version))
+            self._made[version] = Explainer(registry.load(self._settings, version))
         return self._made[version]
 
 

@@ -203,18 +203,6 @@ def load(settings: Settings, version: str) -> Scorecard:
     return _fetch(settings, version)
 
 
-def bundle(settings: Settings, version: str) -> EquipmentAnomalyDetector:
-    """The estimator of a version, for what its arrays don't answer; imports scikit-learn."""
-    place = folder(settings, version)
-    try:
-        whole = sha256(place / BUNDLE) == json.loads((place / "manifest.json").read_text())[BUNDLE]
-    except FileNotFoundError:
-        whole = False
-    if not whole:
-        _fetch(settings, version)
-    return load_bundle(place / BUNDLE)
-
-
 def _fetch(settings: Settings, version: str) -> Scorecard:
     handle = client(settings)
     from mlflow.exceptions import MlflowException

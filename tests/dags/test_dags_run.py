@@ -95,7 +95,7 @@ def test_score_minutely_waits_for_a_first_model_without_failing(
     before = one(look, built)
     monkeypatch.setattr("ml.registry.aliases", lambda settings: Aliases({}, registry_away=False))
     states = ended("score_minutely", this_minute())
-    assert states == {"features": "success", "score": "skipped", "publish": "skipped", "explain": "skipped"}
+    assert states == {"features": "success", "score": "skipped", "publish": "skipped"}
     assert one(look, built) == before + 1, "the features go on"
 
 
