@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -195,7 +195,7 @@ def _explain(explainers: _Explainers, connection: psycopg.Connection, target: di
         cursor.executemany(
             f"INSERT INTO ml.explanations ({', '.join(names)}) VALUES ({', '.join(f'%({name})s' for name in names)})"
             " ON CONFLICT DO NOTHING",
-            [{"recommendation_id": target["recommendation_id"], **asdict(reason)} for reason in reasons],
+            [{"recommendation_id": target["recommendation_id"], **vars(reason)} for reason in reasons],
         )
     connection.commit()
     return True

@@ -82,7 +82,8 @@ def judge(
     for machine, rows in shown.items():
         used[assets[machine].plant if machine in assets else ""] += sum(row.timestamp > since for row in rows)
     verdicts = []
-    for candidate in sorted(candidates, key=lambda c: _order(c, assets)):
+    comparable = len({a.currency for a in assets.values() if a.cost_per_h is not None}) == 1
+    for candidate in sorted(candidates, key=lambda c: _order(c, assets, comparable)):
         asset = assets.get(candidate["equipment_id"], Asset(""))
         verdict = Verdict(candidate, causes.cause(candidate), asset)
         before = shown.setdefault(candidate["equipment_id"], [])
@@ -101,15 +102,14 @@ def judge(
     return verdicts
 
 
-def _order(candidate: dict[str, Any], assets: dict[str, Asset]) -> tuple[Any, ...]:
+def _order(candidate: dict[str, Any], assets: dict[str, Asset], comparable: bool) -> tuple[Any, ...]:
     """Oldest window first; in it by severity, the asset's criticality, and score times the cost of an hour's downtime.
 
-    Costs in different currencies don't compare; without one it is the score alone.
+    Costs in different currencies aren't `comparable`; then it is the score alone.
     """
     asset = assets.get(candidate["equipment_id"], Asset(""))
-    currencies = {a.currency for a in assets.values() if a.cost_per_h is not None}
     score = candidate["anomaly_score"]
-    worth = (asset.cost_per_h or 0.0) if len(currencies) == 1 else 1.0
+    worth = (asset.cost_per_h or 0.0) if comparable else 1.0
     return (candidate["window_end"], -RANK[severity(score)], -asset.criticality, -score * worth, -score)
 
 
