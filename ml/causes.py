@@ -28,9 +28,18 @@ class Cause:
 
     def same(self, other: Cause | None) -> bool:
         """Whether both are one fault. An inspection names none, so only its sensor counts; what isn't known is."""
-        if other is None or self.measurement == other.measurement:
+        if other is None or self.unknown or other.unknown or self.measurement == other.measurement:
             return True
         return self.action == other.action != NO_PRECEDENT
+
+    @property
+    def unknown(self) -> bool:
+        """Neither a fault nor a sensor: what a fault looks like before it shows."""
+        return self.action == NO_PRECEDENT and self.measurement == COMBINATION
+
+    def diagnoses(self, other: Cause | None) -> bool:
+        """Whether it says what is to be done about what `other` could only have inspected."""
+        return other is not None and self.same(other) and other.action == NO_PRECEDENT != self.action
 
     def __str__(self) -> str:
         return f"{self.action}/{self.measurement}"

@@ -22,6 +22,7 @@ from ml.circumstances import Circumstances
 from ml.features import MEASUREMENTS
 from ml.policy import Policy
 from ml.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
+from ml.scorecard import NO_PRECEDENT
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -47,11 +48,14 @@ WHERE s.role = 'champion' AND s.superseded_at IS NULL AND s.anomaly_score >= %(m
     AND s.window_end <= %(moment)s AND s.window_end > %(after)s
     AND NOT EXISTS (SELECT FROM ml.recommendations AS r WHERE r.recommendation_id = 'rec-' || s.score_id)
 """
-# What is open, with what spoke for it since: of each cause that was a candidate since then one.
+# What is open, by what it was first diagnosed as, with what spoke for it since: each cause among the candidates.
 _EASING = """
 SELECT r.recommendation_id, kept.cause, told.windows, told.causes, coalesce(upkeep.in_maintenance, false)
 FROM serving.recommendations_serving AS r
-LEFT JOIN ml.recommendations AS kept ON kept.recommendation_id = r.recommendation_id
+LEFT JOIN LATERAL (
+    SELECT c.cause FROM ml.recommendations AS c
+    WHERE c.shown_as = r.recommendation_id ORDER BY c.action_code = %(inspection)s, c.timestamp LIMIT 1
+) AS kept ON true
 CROSS JOIN LATERAL (
     SELECT count(*) AS windows,
         array_agg(DISTINCT coalesce(c.cause, '')) FILTER (WHERE s.anomaly_score >= %(minor)s) AS causes
@@ -118,6 +122,7 @@ def publish(settings: Settings, moment: datetime, policy: Policy | None = None) 
             "minor": MINOR,
             "persistence": timedelta(minutes=policy.persistence_minutes),
             "expire": timedelta(minutes=policy.expire_minutes),
+            "inspection": NO_PRECEDENT,
         }
         with connection.cursor(row_factory=dict_row) as cursor:
             candidates = cursor.execute(_CANDIDATES, parameters).fetchall()
@@ -238,10 +243,11 @@ def _shown_lately(connection: psycopg.Connection, moment: datetime, policy: Poli
     """Open recommendations of any age and all of the last hours, by machine, oldest first."""
     since = moment - timedelta(minutes=max(policy.quiet_minutes, policy.dedup_minutes, 60))
     rows = connection.execute(
-        "SELECT s.equipment_id, s.recommendation_id, s.timestamp, s.severity, s.status, s.anomaly_score, r.cause"
-        " FROM serving.recommendations_serving AS s LEFT JOIN ml.recommendations AS r USING (recommendation_id)"
+        "SELECT s.equipment_id, s.recommendation_id, s.timestamp, s.severity, s.status, s.anomaly_score, kept.cause"
+        " FROM serving.recommendations_serving AS s LEFT JOIN LATERAL (SELECT r.cause FROM ml.recommendations AS r"
+        " WHERE r.shown_as = s.recommendation_id ORDER BY r.action_code = %s, r.timestamp LIMIT 1) AS kept ON true"
         " WHERE s.status IN ('pending', 'deferred') OR (s.timestamp > %s AND s.timestamp <= %s) ORDER BY s.timestamp",
-        (since, moment),
+        (NO_PRECEDENT, since, moment),
     )
     shown: dict[str, list[Shown]] = {}
     for machine, name, at, grade, status, score, cause in rows:

@@ -91,7 +91,12 @@ def judge(
         if verdict.reason is None and (worse := _worsened(verdict, before)) is not None:
             verdict.worsens = worse.recommendation_id
             verdict.reason = f"escalates: it made {worse.recommendation_id} {verdict.severity}"
+            if verdict.severity == worse.severity:
+                verdict.reason = f"diagnoses: it made {worse.recommendation_id} {candidate['action_code']}"
             worse.severity, worse.score, worse.status = verdict.severity, candidate["anomaly_score"], "pending"
+            # Its cause stays what it was first told to be, or one fault would wander from sensor to sensor.
+            if verdict.cause.diagnoses(worse.cause):
+                worse.cause = verdict.cause
         elif verdict.reason is None:
             used[asset.plant] += 1
             end, score = candidate["window_end"], candidate["anomaly_score"]
@@ -154,10 +159,13 @@ def _held(verdict: Verdict, machine: list[Shown], moment: datetime, policy: Poli
 
 
 def _worsened(verdict: Verdict, machine: list[Shown]) -> Shown | None:
-    """The open recommendation of the same cause that this candidate makes worse, if any."""
+    """The open recommendation of the same cause that this candidate makes worse or tells the reason of, if any."""
     for row in machine:
-        alike = row.open and verdict.cause.same(row.cause)
-        if alike and RANK[verdict.severity] > RANK[row.severity] and verdict.candidate["anomaly_score"] > row.score:
+        if not row.open or not verdict.cause.same(row.cause) or RANK[verdict.severity] < RANK[row.severity]:
+            continue
+        if RANK[verdict.severity] > RANK[row.severity] and verdict.candidate["anomaly_score"] > row.score:
+            return row
+        if row.status == "pending" and verdict.cause.diagnoses(row.cause):
             return row
     return None
 

@@ -48,14 +48,15 @@ def test_no_operator_gets_more_than_the_budget_and_no_cause_is_open_twice(
     shown = [v for v in verdicts if v.reason is None]
     counts = Counter(v.asset.plant for v in shown if v.severity != "critical")
     assert max(counts.values(), default=0) <= alarms * operators
-    for one in shown:
-        others = [v for v in shown if v.candidate["equipment_id"] == one.candidate["equipment_id"] and v is not one]
-        assert not any(one.cause.same(other.cause) for other in others)
+    for number, later in enumerate(shown):
+        before = [v for v in shown[:number] if v.candidate["equipment_id"] == later.candidate["equipment_id"]]
+        # What was only inspected may since have been told apart, and is then of another cause.
+        assert not any(later.cause.same(v.cause) for v in before if v.cause.action != "preventive_inspection")
     for verdict in verdicts:
         if verdict.over_budget:
             assert verdict.severity == "significant"
         if verdict.worsens is not None:
-            assert verdict.reason is not None and verdict.reason.startswith("escalates:")
+            assert verdict.reason is not None and verdict.reason.startswith(("escalates:", "diagnoses:"))
 
 
 def test_a_more_critical_asset_comes_first_and_then_what_its_downtime_costs() -> None:
@@ -89,3 +90,15 @@ def test_what_was_shown_before_causes_were_kept_is_the_same_as_anything() -> Non
     candidate = _candidate(1, "A", 0, 0.8, "reduce_speed", "power")
     assert judge([candidate], {"A": [old]}, ASSETS, NOON, Policy())[0].reason.startswith("open:")  # type: ignore[union-attr]
     assert severity(0.9) == "critical"
+
+
+def test_what_was_only_odd_is_told_in_place_once_it_is_known() -> None:
+    odd = _candidate(1, "A", 0, 0.8, "preventive_inspection", "power") | {"power_deviation_5m": 1.0}
+    worn = _candidate(2, "A", 1, 0.8, "schedule_maintenance", "vibration")
+    hot = _candidate(3, "A", 2, 0.8, "reduce_speed", "temperature")
+    shown: dict[str, list[Shown]] = {}
+    verdicts = judge([odd, worn, hot], shown, ASSETS, NOON + timedelta(minutes=2), Policy())
+    assert verdicts[0].reason is None and verdicts[0].cause.unknown
+    assert (verdicts[1].worsens, verdicts[1].reason) == ("rec-1", "diagnoses: it made rec-1 schedule_maintenance")
+    assert verdicts[2].reason is None, "now that the first is known, another cause is another"
+    assert [row.cause for row in shown["A"]] == [verdicts[1].cause, verdicts[2].cause]
