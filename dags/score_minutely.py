@@ -2,7 +2,8 @@
 ### Score every machine, every minute
 
 `features` brings the minute's readings through dbt into `marts.gold_ml_features`, `score` scores every window that has
-no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see.
+no score yet with the champion (and the challenger, in its shadow), `publish` decides what operators get to see. Once
+they have it, it says for each what spoke for it.
 Until the first model there is no champion: the features are kept up to date, `score` and `publish` are skipped.
 
 One run at a time: a run that takes longer than a minute is followed by one that catches up, for each works
@@ -45,11 +46,14 @@ def score_minutely():
 
     @task
     def publish():
-        """Turn scores into recommendations; show those that pass, hold the others."""
+        """Turn scores into recommendations; show those that pass, hold the others; explain what was shown."""
+        from ml.explanations import explain_new
         from ml.publishing import publish
         from stack.tasks import moment, settings
 
         publish(settings(), moment())
+        # After its commit: nobody waits for the reasons.
+        explain_new(settings(), moment())
 
     features() >> score() >> publish()
 

@@ -70,6 +70,15 @@ def publish_command(moment: Moment = None) -> None:
     )
 
 
+@app.command("explain")
+def explain_command(recommendation_id: str) -> None:
+    """Why a recommendation was made: the measurements that spoke for it, beside their normal range."""
+    from ml import explanations
+
+    for line in explanations.lines(explanations.explain(Settings(), recommendation_id)):
+        typer.echo(line)
+
+
 @app.command("minute")
 def minute_command(moment: Moment = None) -> None:
     """Score, then publish: what the schedule runs every minute."""

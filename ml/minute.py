@@ -1,4 +1,4 @@
-"""One minute's work of the models: score what is new, then publish what should be seen."""
+"""One minute's work of the models: score what is new, publish what should be seen, then say why."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from ml.explanations import explain_new
 from ml.publishing import PublishingResult, publish
 from ml.scoring import ScoringResult, score
 from warehouse.roles import Role, connect
@@ -14,15 +15,16 @@ from warehouse.settings import Settings
 
 @dataclass(frozen=True)
 class MinuteResult:
-    """Both steps and the seconds they took together."""
+    """Scoring and publishing with the seconds they took together; `explained` are recommendations, after that."""
 
     scoring: ScoringResult
     publishing: PublishingResult
     seconds: float
+    explained: list[str]
 
 
 def run(settings: Settings, moment: datetime) -> MinuteResult:
-    """Score and publish for `moment`; each step is a transaction of its own and can be run again."""
+    """Score, publish and explain for `moment`; each step is a transaction of its own and can be run again."""
     began = time.perf_counter()
     scoring = score(settings, moment)
     publishing = publish(settings, moment)
@@ -31,4 +33,4 @@ def run(settings: Settings, moment: datetime) -> MinuteResult:
         connection.execute(
             "INSERT INTO ops.pipeline_metrics (stage, metric, value) VALUES ('score', 'minute_s', %s)", (seconds,)
         )
-    return MinuteResult(scoring, publishing, seconds)
+    return MinuteResult(scoring, publishing, seconds, explain_new(settings, moment))

@@ -25,6 +25,7 @@ class Policy(BaseSettings):
     quiet_minutes: int = Field(60, ge=0, description="an answered machine raises nothing of the same severity for")
     expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
     alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
+    operators: int = Field(1, ge=1, description="how many watch a plant at a time; each adds its alarms an hour")
 
     minor_weekly: float = Field(
         BANDS_WEEKLY[0], gt=0, description="false-alarm episodes a machine-week that a score of 0.5 stands for"

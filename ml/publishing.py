@@ -1,7 +1,7 @@
 """From scores to recommendations: every candidate is kept, and those that an operator should see are shown.
 
 What is shown was confirmed by a second window (or is extreme), is fresh, sure enough, not shown already and within the
-alarm budget; every other candidate says in `held_reason` why it isn't.
+alarm budget; every other candidate says in `held_reason` why it isn't. The rules are in `ml.rules`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ml import wording
-from ml.evaluation import ALERT_THRESHOLD
+from ml import causes, circumstances, wording
+from ml.causes import Cause
+from ml.circumstances import Circumstances
 from ml.features import MEASUREMENTS
 from ml.policy import Policy
-from ml.scorecard import NO_PRECEDENT, NO_PRECEDENT_CONFIDENCE
+from ml.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
+from ml.scorecard import NO_PRECEDENT
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
-MINOR, SIGNIFICANT, CRITICAL = 0.5, ALERT_THRESHOLD, 0.9
-RANK = {"minor": 0, "significant": 1, "critical": 2}
 LOOK_BACK = timedelta(days=1)
 # A machine is believed to be well again on this many windows, not on silence.
 CLEARING_WINDOWS = 5
@@ -55,19 +55,48 @@ LEFT JOIN LATERAL (
 WHERE s.role = {_PUBLISHES.format(scored="s")} AND s.superseded_at IS NULL AND s.anomaly_score >= %(minor)s
     AND s.window_end <= %(moment)s AND s.window_end > %(after)s
     AND NOT EXISTS (SELECT FROM ml.recommendations AS r WHERE r.recommendation_id = 'rec-' || s.score_id)
-ORDER BY s.window_end, s.anomaly_score DESC, s.equipment_id
 """
-_EXPIRE = f"""
-UPDATE serving.recommendations_serving AS r SET status = 'expired', deferred_until = NULL
-WHERE r.status IN ('pending', 'deferred') AND (
-    (r.timestamp <= %(moment)s - %(expire)s AND (
-        SELECT count(*) >= %(clearing)s AND max(s.anomaly_score) < %(minor)s FROM ml.scores AS s
-        WHERE s.equipment_id = r.equipment_id AND s.role = {_PUBLISHES.format(scored="s")} AND s.superseded_at IS NULL
-            AND s.window_end > %(moment)s - %(expire)s AND s.window_end <= %(moment)s))
-    OR (SELECT n.in_maintenance FROM marts.gold_ml_features AS n
-        WHERE n.equipment_id = r.equipment_id AND n.window_end <= %(moment)s AND n.window_end > r.timestamp
-        ORDER BY n.window_end DESC LIMIT 1))
-RETURNING recommendation_id
+# What is open, by what it was first diagnosed as, with what spoke for it since: each cause among the candidates.
+_EASING = f"""
+SELECT r.recommendation_id, kept.cause, told.windows, told.causes, coalesce(upkeep.in_maintenance, false)
+FROM serving.recommendations_serving AS r
+LEFT JOIN LATERAL (
+    SELECT c.cause FROM ml.recommendations AS c
+    WHERE c.shown_as = r.recommendation_id ORDER BY c.action_code = %(inspection)s, c.timestamp LIMIT 1
+) AS kept ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) AS windows,
+        array_agg(DISTINCT coalesce(c.cause, '')) FILTER (WHERE s.anomaly_score >= %(minor)s) AS causes
+    FROM ml.scores AS s LEFT JOIN ml.recommendations AS c ON c.recommendation_id = 'rec-' || s.score_id
+    WHERE s.equipment_id = r.equipment_id AND s.role = {_PUBLISHES.format(scored="s")} AND s.superseded_at IS NULL
+        AND s.window_end > %(moment)s - %(expire)s AND s.window_end <= %(moment)s
+        AND r.timestamp <= %(moment)s - %(expire)s
+) AS told
+LEFT JOIN LATERAL (
+    SELECT n.in_maintenance FROM marts.gold_ml_features AS n
+    WHERE n.equipment_id = r.equipment_id AND n.window_end <= %(moment)s AND n.window_end > r.timestamp
+    ORDER BY n.window_end DESC LIMIT 1
+) AS upkeep ON true
+WHERE r.status IN ('pending', 'deferred')
+"""
+_KEPT = (
+    "recommendation_id", "equipment_id", "timestamp", "score_id", "anomaly_score", "severity", "action_code",
+    "recommendation_text", "confidence", "estimated_ttf", "ttf_low", "ttf_high", "temp_avg_5min", "vibration_avg_5min",
+    "throughput_avg_5min", "model_version", "published_by", "cause", "held_reason", "shown_as",
+)  # fmt: skip
+# What the contract with HMIs has no column for.
+_INNER = ("score_id", "ttf_low", "ttf_high", "published_by", "cause", "held_reason", "shown_as")
+_SERVED = tuple(name for name in _KEPT if name not in _INNER)
+_RENEWED = tuple(name for name in _SERVED if name not in ("recommendation_id", "equipment_id", "timestamp"))
+_SHOW = f"""
+INSERT INTO serving.recommendations_serving ({", ".join(_SERVED)})
+VALUES ({", ".join(f"%({name})s" for name in _SERVED)})
+"""
+# A deferred one comes back.
+_ESCALATE = f"""
+UPDATE serving.recommendations_serving SET {", ".join(f"{name} = %({name})s" for name in _RENEWED)},
+    status = 'pending', deferred_until = NULL
+WHERE recommendation_id = %(shown_as)s
 """
 
 
@@ -82,26 +111,6 @@ class PublishingResult:
     returned: list[str]
     held: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
-
-
-@dataclass
-class _Shown:
-    """A recommendation that operators have or had before them."""
-
-    recommendation_id: str
-    timestamp: datetime
-    severity: str
-    status: str
-    score: float
-
-    @property
-    def open(self) -> bool:
-        return self.status in ("pending", "deferred")
-
-
-def severity(score: float) -> str:
-    """The band of a score of at least 0.5."""
-    return "critical" if score >= CRITICAL else "significant" if score >= SIGNIFICANT else "minor"
 
 
 def publish(settings: Settings, moment: datetime, policy: Policy | None = None) -> PublishingResult:
@@ -123,101 +132,66 @@ def publish(settings: Settings, moment: datetime, policy: Policy | None = None) 
             "minor": MINOR,
             "persistence": timedelta(minutes=policy.persistence_minutes),
             "expire": timedelta(minutes=policy.expire_minutes),
-            "clearing": CLEARING_WINDOWS,
             "own_share": policy.own_share,
+            "inspection": NO_PRECEDENT,
         }
-        expired = _ids(connection, _EXPIRE, parameters)
         with connection.cursor(row_factory=dict_row) as cursor:
             candidates = cursor.execute(_CANDIDATES, parameters).fetchall()
-        shown_before = _shown_lately(connection, moment, policy)
-        units = _units(connection) if candidates else {}
-        shown: list[str] = []
-        escalated: list[str] = []
-        held: Counter[str] = Counter()
-        used = sum(1 for rows in shown_before.values() for r in rows if r.timestamp > moment - timedelta(hours=1))
-        # Worst first within a minute, so that a full budget is spent on what matters most.
-        for candidate in sorted(candidates, key=lambda c: (c["window_end"], -c["anomaly_score"])):
-            machine = shown_before.setdefault(candidate["equipment_id"], [])
-            values = _values(candidate, units.get(candidate["equipment_id"], {}))
-            reason = _held(candidate, machine, moment, policy, used + len(shown))
-            if reason is None and (worse := _escalates(candidate, machine)) is not None:
-                _escalate(connection, worse, values)
-                escalated.append(worse.recommendation_id)
-                reason = f"escalates: it made {worse.recommendation_id} {values['severity']}"
-            _keep(connection, values, reason)
-            if reason is None:
-                _show(connection, values)
-                shown.append(values["recommendation_id"])
-                entry = (values["recommendation_id"], values["timestamp"], values["severity"], "pending")
-                machine.append(_Shown(*entry, values["anomaly_score"]))
-            else:
-                held[reason.split(":")[0]] += 1
+        verdicts: list[Verdict] = []
+        if candidates:
+            assets = circumstances.assets(connection)
+            before = _held_back(connection, moment)
+            verdicts = judge(candidates, _shown_lately(connection, moment, policy), assets, moment, policy)
+            _write(connection, verdicts, moment)
+            _say_what_is_held_back(connection, verdicts, before)
+        # After what was judged, for that says which causes go on.
+        expired = _expire(connection, parameters)
+        held = Counter(v.reason.split(":")[0] for v in verdicts if v.reason is not None)
+        shown = [v.recommendation_id for v in verdicts if v.reason is None]
+        escalated = [v.worsens for v in verdicts if v.worsens is not None]
         seconds = time.perf_counter() - began
         result = PublishingResult(len(candidates), shown, escalated, expired, returned, dict(held), seconds)
         _measure(connection, result)
     return result
 
 
-def _held(candidate: dict[str, Any], machine: list[_Shown], moment: datetime, policy: Policy, used: int) -> str | None:
-    """Why a candidate is not shown, or None. The word before the colon is the kind of reason."""
-    score, end, grade = candidate["anomaly_score"], candidate["window_end"], severity(candidate["anomaly_score"])
-    if end < moment - timedelta(minutes=policy.stale_minutes):
-        return f"stale: the window ended more than {policy.stale_minutes} min before the run"
-    if candidate["in_maintenance"]:
-        return "in maintenance: the machine is being worked on"
-    if candidate["is_running"] is False:
-        return "stopped: the machine doesn't run"
-    if grade == "minor":
-        return "monitored: a minor deviation is watched, not shown"
-    if grade == "significant" and candidate["confidence"] < policy.min_confidence:
-        return f"low confidence: {candidate['confidence']:.2f}, shown from {policy.min_confidence:.2f}"
-    before = candidate["score_before"]
-    if score < policy.extreme_score and (before is None or before < SIGNIFICANT):
-        return "not confirmed: it waits for a second window above 0.7"
-    if any(r.timestamp == end for r in machine):
-        return "superseded: this window was shown already, before late data changed it"
-    # A machine that gets worse says so at once; the rest of the rules keep it from saying the same twice.
-    if _escalates(candidate, machine) is not None:
-        return None
-    if opened := [r for r in machine if r.open]:
-        return f"open: {opened[-1].recommendation_id} is open on this machine"
-    recent = [r for r in machine if end - timedelta(minutes=policy.dedup_minutes) < r.timestamp <= end]
-    if recent:
-        return f"duplicate: {recent[-1].recommendation_id} was shown within {policy.dedup_minutes} min"
-    quiet = end - timedelta(minutes=policy.quiet_minutes)
-    answered = [
-        r
-        for r in machine
-        if r.status in ("executed", "rejected") and r.timestamp > quiet and RANK[r.severity] >= RANK[grade]
+def _write(connection: psycopg.Connection, verdicts: list[Verdict], moment: datetime) -> None:
+    """Keep every candidate with its text, and show those that are to be seen."""
+    units = circumstances.units(connection)
+    seen = [v for v in verdicts if v.reason is None or v.worsens is not None]
+    # What a machine's other systems say is looked up for what is read, not for a flood that is held back.
+    known = dict(zip(map(id, seen), circumstances.gather(connection, [v.candidate for v in seen], moment), strict=True))
+    behind = Counter(v.asset.plant for v in verdicts if v.over_budget)
+    rows = [
+        _values(v, units.get(v.candidate["equipment_id"], {}), known.get(id(v)), behind[v.asset.plant])
+        for v in verdicts
     ]
-    if answered:
-        return f"answered: {answered[-1].recommendation_id} was {answered[-1].status} within {policy.quiet_minutes} min"
-    if used >= policy.alarms_per_hour:
-        return f"alarm budget: {used} shown within the hour, {policy.alarms_per_hour} allowed"
-    return None
+    columns = ", ".join(f'"{name}"' for name in _KEPT)
+    with connection.cursor() as cursor:
+        with cursor.copy(f"COPY ml.recommendations ({columns}) FROM STDIN") as copy:  # type: ignore[call-overload]
+            for row in rows:
+                copy.write_row([row[name] for name in _KEPT])
+        # The table's trigger notifies; the row is the truth.
+        cursor.executemany(_SHOW, [row for row in rows if row["held_reason"] is None])
+        worse = [row for row in rows if row["held_reason"] is not None and row["shown_as"] is not None]
+        cursor.executemany(_ESCALATE, worse)
+        cursor.executemany("SELECT serving.announce(%s)", [(json.dumps(_escalation(row)),) for row in worse])
 
 
-def _escalates(candidate: dict[str, Any], machine: list[_Shown]) -> _Shown | None:
-    """The open recommendation that this candidate makes worse, if any."""
-    grade = severity(candidate["anomaly_score"])
-    for row in machine:
-        if row.open and RANK[grade] > RANK[row.severity] and candidate["anomaly_score"] > row.score:
-            return row
-    return None
-
-
-def _values(candidate: dict[str, Any], units: dict[str, str]) -> dict[str, Any]:
-    action = candidate["action_code"]
-    precedent = not (action == NO_PRECEDENT and candidate["confidence"] <= NO_PRECEDENT_CONFIDENCE)
+def _values(verdict: Verdict, units: dict[str, str], known: Circumstances | None, behind: int) -> dict[str, Any]:
+    candidate = verdict.candidate
+    words = wording.text(candidate, units, causes.has_precedent(candidate), known)
+    if verdict.reason is None and behind:
+        words += " " + wording.held_back(behind)
     return {
-        "recommendation_id": f"rec-{candidate['score_id']}",
+        "recommendation_id": verdict.recommendation_id,
         "equipment_id": candidate["equipment_id"],
         "timestamp": candidate["window_end"],
         "score_id": candidate["score_id"],
         "anomaly_score": candidate["anomaly_score"],
-        "severity": severity(candidate["anomaly_score"]),
-        "action_code": action,
-        "recommendation_text": wording.text(candidate, units, action, candidate["estimated_ttf"], precedent),
+        "severity": verdict.severity,
+        "action_code": candidate["action_code"],
+        "recommendation_text": words,
         "confidence": candidate["confidence"],
         "estimated_ttf": candidate["estimated_ttf"],
         "ttf_low": candidate["ttf_low"],
@@ -227,92 +201,93 @@ def _values(candidate: dict[str, Any], units: dict[str, str]) -> dict[str, Any]:
         "throughput_avg_5min": candidate["throughput_mean_5m"],
         "model_version": candidate["model_version"],
         "published_by": candidate["role"],
+        "cause": str(verdict.cause),
+        "held_reason": verdict.reason,
+        "shown_as": verdict.recommendation_id if verdict.reason is None else verdict.worsens,
     }
 
 
-def _keep(connection: psycopg.Connection, values: dict[str, Any], reason: str | None) -> None:
-    connection.execute(
-        """
-        INSERT INTO ml.recommendations (recommendation_id, equipment_id, "timestamp", score_id, anomaly_score, severity,
-            action_code, recommendation_text, confidence, estimated_ttf, ttf_low, ttf_high, temp_avg_5min,
-            vibration_avg_5min, throughput_avg_5min, model_version, published_by, held_reason)
-        VALUES (%(recommendation_id)s, %(equipment_id)s, %(timestamp)s, %(score_id)s, %(anomaly_score)s, %(severity)s,
-            %(action_code)s, %(recommendation_text)s, %(confidence)s, %(estimated_ttf)s, %(ttf_low)s, %(ttf_high)s,
-            %(temp_avg_5min)s, %(vibration_avg_5min)s, %(throughput_avg_5min)s, %(model_version)s, %(published_by)s,
-            %(held_reason)s)
-        """,
-        values | {"held_reason": reason},
-    )
-
-
-def _show(connection: psycopg.Connection, values: dict[str, Any]) -> None:
-    # The table's trigger notifies; the row is the truth.
-    connection.execute(
-        """
-        INSERT INTO serving.recommendations_serving (recommendation_id, equipment_id, "timestamp", anomaly_score,
-            severity, action_code, recommendation_text, confidence, estimated_ttf, temp_avg_5min, vibration_avg_5min,
-            throughput_avg_5min, model_version)
-        VALUES (%(recommendation_id)s, %(equipment_id)s, %(timestamp)s, %(anomaly_score)s, %(severity)s,
-            %(action_code)s, %(recommendation_text)s,
-            %(confidence)s, %(estimated_ttf)s, %(temp_avg_5min)s, %(vibration_avg_5min)s,
-            %(throughput_avg_5min)s, %(model_version)s)
-        """,
-        values,
-    )
-
-
-def _escalate(connection: psycopg.Connection, row: _Shown, values: dict[str, Any]) -> None:
-    """Make an open recommendation worse where it stands; a deferred one comes back, and both are announced."""
-    connection.execute(
-        """
-        UPDATE serving.recommendations_serving SET anomaly_score = %(anomaly_score)s, severity = %(severity)s,
-            action_code = %(action_code)s, recommendation_text = %(recommendation_text)s, confidence = %(confidence)s,
-            estimated_ttf = %(estimated_ttf)s, temp_avg_5min = %(temp_avg_5min)s,
-            vibration_avg_5min = %(vibration_avg_5min)s, throughput_avg_5min = %(throughput_avg_5min)s,
-            model_version = %(model_version)s, status = 'pending', deferred_until = NULL
-        WHERE recommendation_id = %(shown_id)s
-        """,
-        values | {"shown_id": row.recommendation_id},
-    )
-    payload = {
+def _escalation(row: dict[str, Any]) -> dict[str, Any]:
+    told = ("equipment_id", "severity", "action_code", "recommendation_text", "anomaly_score", "confidence")
+    return {
         "kind": "escalation",
-        "recommendation_id": row.recommendation_id,
-        "equipment_id": values["equipment_id"],
-        "timestamp": row.timestamp.isoformat(),
-        "severity": values["severity"],
-        "action_code": values["action_code"],
-        "recommendation_text": values["recommendation_text"][:2000],
-        "anomaly_score": values["anomaly_score"],
-        "confidence": values["confidence"],
+        "recommendation_id": row["shown_as"],
+        "timestamp": row["timestamp"].isoformat(),
+        **{name: row[name] for name in told},
     }
-    connection.execute("SELECT pg_notify('equipment_recommendations', %s)", (json.dumps(payload),))
-    row.severity, row.score, row.status = values["severity"], values["anomaly_score"], "pending"
 
 
-def _shown_lately(connection: psycopg.Connection, moment: datetime, policy: Policy) -> dict[str, list[_Shown]]:
+def _held_back(connection: psycopg.Connection, moment: datetime) -> set[tuple[str, str]]:
+    """Machine and cause of what the budget has held back within the hour, which has been said."""
+    rows = connection.execute(
+        "SELECT DISTINCT equipment_id, cause FROM ml.recommendations"
+        f' WHERE held_reason LIKE \'{OVER_BUDGET}:%%\' AND "timestamp" > %s AND "timestamp" <= %s',
+        (moment - timedelta(hours=1), moment),
+    )
+    return set(rows.fetchall())
+
+
+def _say_what_is_held_back(
+    connection: psycopg.Connection, verdicts: list[Verdict], before: set[tuple[str, str]]
+) -> None:
+    """Announce, by plant, how many are held back; once for each that is new among them, not every minute."""
+    queues: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.over_budget:
+            queues.setdefault(verdict.asset.plant, []).append(verdict)
+    for plant, queue in queues.items():
+        held = {(v.candidate["equipment_id"], str(v.cause)) for v in queue}
+        if held <= before:
+            continue
+        first = queue[0]
+        payload = {
+            "kind": "held_back",
+            "plant_id": plant,
+            "held": len(held),
+            "equipment_id": first.candidate["equipment_id"],
+            "timestamp": first.candidate["window_end"].isoformat(),
+            "severity": first.severity,
+            "action_code": first.candidate["action_code"],
+            "recommendation_text": wording.held_back(len(held)),
+        }
+        connection.execute("SELECT serving.announce(%s)", (json.dumps(payload),))
+
+
+def _shown_lately(connection: psycopg.Connection, moment: datetime, policy: Policy) -> dict[str, list[Shown]]:
     """Open recommendations of any age and all of the last hours, by machine, oldest first."""
     since = moment - timedelta(minutes=max(policy.quiet_minutes, policy.dedup_minutes, 60))
     rows = connection.execute(
-        'SELECT equipment_id, recommendation_id, "timestamp", severity, status, anomaly_score'
-        " FROM serving.recommendations_serving WHERE status IN ('pending', 'deferred')"
-        ' OR ("timestamp" > %s AND "timestamp" <= %s) ORDER BY "timestamp"',
-        (since, moment),
+        "SELECT s.equipment_id, s.recommendation_id, s.timestamp, s.severity, s.status, s.anomaly_score, kept.cause"
+        " FROM serving.recommendations_serving AS s LEFT JOIN LATERAL (SELECT r.cause FROM ml.recommendations AS r"
+        " WHERE r.shown_as = s.recommendation_id ORDER BY r.action_code = %s, r.timestamp LIMIT 1) AS kept ON true"
+        " WHERE s.status IN ('pending', 'deferred') OR (s.timestamp > %s AND s.timestamp <= %s) ORDER BY s.timestamp",
+        (NO_PRECEDENT, since, moment),
     )
-    shown: dict[str, list[_Shown]] = {}
-    for machine, *values in rows:
-        shown.setdefault(machine, []).append(_Shown(*values))
+    shown: dict[str, list[Shown]] = {}
+    for machine, name, at, grade, status, score, cause in rows:
+        shown.setdefault(machine, []).append(Shown(name, at, grade, status, score, causes.read(cause)))
     return shown
 
 
-def _units(connection: psycopg.Connection) -> dict[str, dict[str, str]]:
-    rows = connection.execute(
-        "SELECT equipment_id, measurement, max(unit) FROM raw.tags"
-        " WHERE role = 'measurement' AND valid_to IS NULL GROUP BY 1, 2"
+def _expire(connection: psycopg.Connection, parameters: dict[str, Any]) -> list[str]:
+    """End what is open on a machine in maintenance, and what was not seen any more for long enough."""
+    over = [
+        name
+        for name, cause, windows, found, in_maintenance in connection.execute(_EASING, parameters).fetchall()
+        if in_maintenance or (windows >= CLEARING_WINDOWS and not _goes_on(causes.read(cause), found or []))
+    ]
+    if not over:
+        return []
+    return _ids(
+        connection,
+        "UPDATE serving.recommendations_serving SET status = 'expired', deferred_until = NULL"
+        " WHERE recommendation_id = ANY(%(over)s) RETURNING recommendation_id",
+        {"over": over},
     )
-    units: dict[str, dict[str, str]] = {}
-    for machine, measurement, unit in rows:
-        units.setdefault(machine, {})[measurement] = unit
-    return units
+
+
+def _goes_on(cause: Cause | None, found: list[str]) -> bool:
+    return any(cause is None or cause.same(causes.read(text)) for text in found)
 
 
 def _ids(connection: psycopg.Connection, statement: str, parameters: dict[str, Any]) -> list[str]:
@@ -325,6 +300,7 @@ def _measure(connection: psycopg.Connection, result: PublishingResult) -> None:
         "candidates": result.candidates,
         "shown": len(result.shown),
         "held": sum(result.held.values()),
+        "held_back": result.held.get(OVER_BUDGET, 0),
     }
     with connection.cursor() as cursor:
         cursor.executemany(

@@ -167,7 +167,7 @@ def _register(
     created = mlflow.register_model(logged.model_uri, MODEL, tags={_HASH_TAG: sha256(path)})
     version = str(created.version)
     try:
-        _keep(settings, version, path, sha256(path), bundle.scorecard)
+        keep(settings, version, path, sha256(path), bundle.scorecard)
     except OSError:
         handle.delete_model_version(MODEL, version)
         raise
@@ -232,7 +232,8 @@ def _download(model_uri: str) -> Path:
     return found[0]
 
 
-def _keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard: Scorecard) -> None:
+def keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard: Scorecard) -> None:
+    """Put a version where `load` finds it, whole or not at all."""
     place = folder(settings, version)
     partial = place.with_name(f"{version}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -288,7 +289,7 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
     if digest != entry.tags.get(_HASH_TAG):
         raise RegistryError(f"version {version} of {MODEL} is refused: its bundle's hash is not the registered one")
     scorecard = load_bundle(path).scorecard
-    _keep(settings, version, path, digest, scorecard)
+    keep(settings, version, path, digest, scorecard)
     return scorecard
 
 

@@ -35,6 +35,9 @@ WATCHED = (*DEVIATIONS, *FLAT)
 _DETECTED = np.array([FEATURES.index(name) for name in WATCHED])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
+# What the detector and the classifier see, in order.
+DETECTED = tuple(FEATURES[i] for i in _DETECTED)
+CLASSIFIED = tuple(FEATURES[i] for i in (*_SHORT, *_FLAT))
 FLAT_CAP = 10.0
 NOTABLE = 2.0
 _CLIP = 50.0

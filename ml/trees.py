@@ -26,12 +26,13 @@ class Trees:
     left: NDArray[np.int32]
     right: NDArray[np.int32]
     value: NDArray[np.float64]  # (nodes, outputs)
+    cover: NDArray[np.float64]  # (nodes,) what of the training rows came through, which SHAP weighs by
     depth: int
 
     @classmethod
     def of(cls, estimators: list[Any], leaf_values: list[NDArray[np.float64]]) -> Trees:
         """From fitted scikit-learn trees and what each of their nodes answers, (nodes, outputs) a tree."""
-        roots, feature, threshold, left, right = [], [], [], [], []
+        roots, feature, threshold, left, right, cover = [], [], [], [], [], []
         offset, depth = 0, 0
         for estimator in estimators:
             tree = estimator.tree_
@@ -40,6 +41,7 @@ class Trees:
             roots.append(offset)
             feature.append(np.where(leaf, 0, tree.feature))
             threshold.append(tree.threshold)
+            cover.append(tree.weighted_n_node_samples)
             left.append(np.where(leaf, own, tree.children_left) + offset)
             right.append(np.where(leaf, own, tree.children_right) + offset)
             offset += tree.node_count
@@ -47,7 +49,7 @@ class Trees:
         return cls(
             np.array(roots, np.int32), np.concatenate(feature).astype(np.int32), np.concatenate(threshold),
             np.concatenate(left).astype(np.int32), np.concatenate(right).astype(np.int32),
-            np.concatenate(leaf_values), depth,
+            np.concatenate(leaf_values), np.concatenate(cover), depth,
         )  # fmt: skip
 
     def mean(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,7 +75,7 @@ class Trees:
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> Trees:
         """The inverse of `arrays`."""
-        roots, feature, threshold, left, right, value = (
-            arrays[f"{name}.{key}"] for key in ("roots", "feature", "threshold", "left", "right", "value")
+        roots, feature, threshold, left, right, value, cover = (
+            arrays[f"{name}.{key}"] for key in ("roots", "feature", "threshold", "left", "right", "value", "cover")
         )
-        return cls(roots, feature, threshold, left, right, value, int(arrays[f"{name}.depth"]))
+        return cls(roots, feature, threshold, left, right, value, cover, int(arrays[f"{name}.depth"]))

@@ -1,13 +1,13 @@
-"""What a recommendation says: what was seen, by how much, since when it moves, and what to do."""
+"""What a recommendation says: what was seen, by how much, since when and where it moves, what to do, what it finds."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ml.causes import FLAT_MINUTES, NOTABLE
+from ml.circumstances import Circumstances, Part, Seen
 from ml.features import MEASUREMENTS
 
-# Said only where it is out of the ordinary, in spreads of the machine's own normal.
-NOTABLE = 2.0
 MOST = 3
 
 ADVICE = {
@@ -20,59 +20,120 @@ ADVICE = {
 }
 
 
-def text(row: dict[str, Any], units: dict[str, str], action: str, hours: float | None, precedent: bool) -> str:
-    """A sentence or three from a row of the feature mart; `units` by measurement.
+def text(row: dict[str, Any], units: dict[str, str], precedent: bool, known: Circumstances | None = None) -> str:
+    """A few sentences from a row of the feature mart with its score; `units` by measurement.
 
-    Such as "Vibration 7.4 mm/s, 6.2 σ above its normal at this load, rising 0.9 mm/s per h. Schedule a bearing or belt
-    inspection within 24 h. Failure expected in about 5.2 h."
+    Such as "Temperature 71 °C, 12 °C above its normal at this load for 18 min; vibration 7.4 mm/s, 3.1 mm/s above, for
+    25 min, rising 0.9 mm/s per h. Schedule a bearing or belt inspection within 24 h. Bearing replaced 210 days ago; 1
+    in stock. Failure expected in about 5.2 h (3 to 9 h)."
     """
-    seen = observations(row, units)
+    known = known or Circumstances({})
+    seen = observations(row, units, known.seen)
     opening = "; ".join(seen) if seen else "an unusual combination of readings, none of them far out alone"
-    sentences = [opening[0].upper() + opening[1:] + "."]
+    sentences = [_capital(opening) + "."]
     if not precedent:
         sentences.append("No precedent.")
-    sentences.append(ADVICE[action])
-    if hours is not None:
-        sentences.append(
-            f"Failure expected in about {_number(hours)} h." if hours >= 1 else "Failure expected within 1 h."
-        )
+    sentences.append(ADVICE[row["action_code"]])
+    sentences += [_capital(words) + "." for words in map(_upkeep, known.parts) if words]
+    if row.get("estimated_ttf") is not None:
+        sentences.append(_failure(row["estimated_ttf"], row.get("ttf_low"), row.get("ttf_high")))
     if row.get("over_gap"):
         sentences.append("Readings are missing in this window.")
     return " ".join(sentences)
 
 
-def observations(row: dict[str, Any], units: dict[str, str]) -> list[str]:
-    """What is out of the ordinary, worst first, at most MOST of them."""
+def held_back(count: int) -> str:
+    """What the last recommendation that fits the budget says of those that don't."""
+    if count == 1:
+        return "1 more recommendation is held back by the alarm budget."
+    return f"{count} more recommendations are held back by the alarm budget."
+
+
+def observations(row: dict[str, Any], units: dict[str, str], seen: dict[str, Seen] | None = None) -> list[str]:
+    """What is out of the ordinary, worst first, at most MOST; in spreads (σ) where `seen` lacks a measurement."""
     found: list[tuple[float, str]] = []
     for measurement in MEASUREMENTS:
         deviation = row.get(f"{measurement}_deviation_5m")
         if deviation is not None and abs(deviation) >= NOTABLE:
-            found.append((abs(deviation), _deviating(row, measurement, deviation, units.get(measurement, ""))))
+            item = (seen or {}).get(measurement)
+            far = _far(row, measurement, deviation, units.get(measurement, ""), item)
+            found.append((abs(deviation), far + _moving(row, measurement, deviation, units.get(measurement, ""))))
         flat = row.get(f"{measurement}_flat_minutes")
-        if flat is not None and flat >= 5:
+        if flat is not None and flat >= FLAT_MINUTES:
             found.append((NOTABLE, f"{measurement} has not changed at all for {round(flat)} min"))
     found.sort(key=lambda pair: -pair[0])
     return [words for _, words in found[:MOST]]
 
 
-def _deviating(row: dict[str, Any], measurement: str, deviation: float, unit: str) -> str:
-    mean = row.get(f"{measurement}_mean_5m")
+def _far(row: dict[str, Any], measurement: str, deviation: float, unit: str, item: Seen | None) -> str:
     side = "above" if deviation > 0 else "below"
-    now = f" {_with_unit(mean, unit)}," if mean is not None else ""
-    words = f"{measurement}{now} {abs(deviation):.1f} σ {side} its normal at this load"
-    slope = row.get(f"{measurement}_slope_60m")
-    # A slope against the deviation is a way back, which is not what is being warned of.
-    if slope and slope * deviation > 0:
-        words += f", {'rising' if slope > 0 else 'falling'} {_with_unit(abs(slope), unit)} per h"
+    mean = row.get(f"{measurement}_mean_5m")
+    # Where the load changed within the window, a mean of baselines may lie on the other side: the spreads are true.
+    if item is None or item.distance * deviation <= 0:
+        now = f" {with_unit(mean, unit)}," if mean is not None else ""
+        return f"{measurement}{now} {abs(deviation):.1f} σ {side} its normal at this load"
+    place = f" ({item.position})" if item.position else ""
+    words = (
+        f"{measurement}{place} {with_unit(item.value, item.unit)}, {with_unit(abs(item.distance), item.unit)} {side}"
+    )
+    words += " its normal at this load"
+    if item.minutes_out:
+        words += f" for {'at least ' if item.at_least else ''}{_duration(item.minutes_out)}"
     return words
 
 
-def _with_unit(value: float, unit: str) -> str:
-    return f"{_number(value)} {unit}".strip()
+def _moving(row: dict[str, Any], measurement: str, deviation: float, unit: str) -> str:
+    slope = row.get(f"{measurement}_slope_60m")
+    # A slope against the deviation is a way back, which is not what is being warned of.
+    if not slope or slope * deviation <= 0:
+        return ""
+    return f", {'rising' if slope > 0 else 'falling'} {_per_hour(abs(slope), unit)}"
 
 
-def _number(value: float) -> str:
+def _upkeep(part: Part) -> str:
+    words = []
+    if part.done is not None and part.days is not None:
+        words.append(f"{part.component} {part.done} {_days(part.days)}")
+    if part.stock is not None:
+        name = "" if words else f"{part.component}: "
+        lead = f" ({part.lead_days} days to get one)" if part.stock == 0 and part.lead_days else ""
+        words.append(f"{name}{part.stock or 'none'} in stock{lead}")
+    return "; ".join(words)
+
+
+def _failure(hours: float, low: float | None, high: float | None) -> str:
+    words = f"Failure expected in about {number(hours)} h" if hours >= 1 else "Failure expected within 1 h"
+    if low is not None and high is not None:
+        words += f" ({number(max(low, 0.0))} to {number(high)} h)"
+    return words + "."
+
+
+def _days(days: float) -> str:
+    if days < 1:
+        return "today"
+    return "1 day ago" if days < 2 else f"{int(days)} days ago"
+
+
+def _duration(minutes: int) -> str:
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+
+
+def _per_hour(value: float, unit: str) -> str:
+    return f"{with_unit(value, unit)} per h" if "/" in unit or not unit else f"{with_unit(value, unit)}/h"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A value as people read it, with its unit."""
+    return f"{number(value)} {unit}".strip()
+
+
+def number(value: float) -> str:
+    """Three digits from 10 on, two below."""
     size = abs(value)
     if size >= 100:
         return f"{value:,.0f}"
-    return f"{value:.2g}" if size < 10 else f"{value:.1f}"
+    return f"{value:.2g}" if size < 10 else f"{value:.3g}"

@@ -16,6 +16,7 @@ PRELOADED = (
     "warehouse.transform",
     "ml.scoring",
     "ml.publishing",
+    "ml.explanations",
     "ml.feedback",
     # What the first of them imports late. Scoring needs neither scikit-learn nor MLflow.
     "dbt.cli.main",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import datetime, timedelta
 
 import psycopg
@@ -51,6 +52,41 @@ def score(site: Settings, build: Fill):  # type: ignore[no-untyped-def]
     scores = Scores(site)
     yield scores
     scores.close()
+
+
+@pytest.fixture(autouse=True)
+def enterprise(site: Settings) -> None:
+    """What the plant's other systems know of PUMP-1: its bearing, and what the store has of it."""
+    with connect(site, Role.INGEST) as ingest:
+        for position in ("drive end", "free end"):
+            ingest.execute(
+                "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, position, unit, data_type)"
+                " VALUES ('s', %s, 'PUMP-1', 'temperature', %s, '°C', 'double')",
+                (position, position),
+            )
+        ingest.execute(
+            "INSERT INTO raw.cmms_failures (failure_id, equipment_id, component, failure_mode, failed_at, available_at)"
+            " VALUES ('F', 'PUMP-1', 'bearing', 'bearing_wear', %(at)s, %(at)s),"
+            " ('G', 'PUMP-2', 'belt', 'belt_slip', %(at)s, %(at)s),"
+            " ('H', 'PUMP-1', 'motor', 'bearing_wear', %(at)s, %(later)s)",
+            {"at": NOON - timedelta(days=211), "later": NOON + timedelta(days=1)},
+        )
+        ingest.execute(
+            "INSERT INTO raw.cmms_maintenance"
+            " (maintenance_id, equipment_id, component, kind, performed_at, available_at) VALUES"
+            "  ('M', 'PUMP-1', 'bearing', 'corrective', %(at)s, %(at)s),"
+            " ('N', 'PUMP-1', 'bearing', 'proactive', %(at)s, %(later)s)",
+            {"at": NOON - timedelta(days=210), "later": NOON + timedelta(days=1)},
+        )
+        ingest.execute(
+            "INSERT INTO raw.sap_equipment (equipment_id, plant_id, model, commissioned_on, criticality, available_at)"
+            " VALUES ('PUMP-1', 'P', 'X', '2020-01-01', 'B', '2020-01-01')"
+        )
+        ingest.execute(
+            "INSERT INTO raw.sap_spare_parts (part_id, plant_id, description, component, model, stock, available_at)"
+            " VALUES ('1', 'P', 'Bearing', 'bearing', 'X', 1, '2020-01-01'),"
+            " ('2', 'P', 'Bearing', 'bearing', 'Y', 9, '2020-01-01')"
+        )
 
 
 def _held(admin: psycopg.Connection) -> list[str]:
@@ -145,6 +181,91 @@ def test_an_answered_machine_is_quiet_for_a_while(site: Settings, score: Scores,
     assert len(publish(site, NOON + 81 * MINUTE, RULES).shown) == 1
 
 
+def test_another_cause_on_the_machine_is_another_recommendation(
+    site: Settings, score: Scores, build: Fill, admin: psycopg.Connection
+) -> None:
+    worn = Fault("PUMP-1", "vibration", NOON - 10 * MINUTE, NOON, 8.0)
+    build(NOON - MINUTE, NOON, (worn,))
+    _show(site, score, NOON)
+    # The same bearing, now led by its heat, and by another action: still one cause. A loss of cooling is another.
+    hot = Fault("PUMP-1", "temperature", NOON - 10 * MINUTE, NOON + 10 * MINUTE, 20.0)
+    build(NOON, NOON + 3 * MINUTE, (hot,))
+    score("PUMP-1", NOON + MINUTE, 0.8)
+    assert publish(site, NOON + MINUTE, RULES).held == {"open": 1}
+    score("PUMP-1", NOON + 2 * MINUTE, 0.8, action="reduce_speed")
+    assert len(publish(site, NOON + 2 * MINUTE, RULES).shown) == 1
+    score("PUMP-1", NOON + 3 * MINUTE, 0.8, action="reduce_speed")
+    assert publish(site, NOON + 3 * MINUTE, RULES).held == {"open": 1}
+    causes = admin.execute("SELECT cause FROM ml.recommendations WHERE shown_as IS NOT NULL ORDER BY timestamp")
+    assert causes.fetchall() == [("schedule_maintenance/vibration",), ("reduce_speed/temperature",)]
+    # The heat goes on, the vibration was not seen for half an hour: only the latter's expires.
+    build(NOON + 3 * MINUTE, NOON + 40 * MINUTE, (Fault("PUMP-1", "temperature", NOON, NOON + 40 * MINUTE, 20.0),))
+    for minute in range(4, 40):
+        score("PUMP-1", NOON + minute * MINUTE, 0.8, action="reduce_speed")
+        publish(site, NOON + minute * MINUTE, RULES)
+    statuses = admin.execute("SELECT action_code, status FROM serving.recommendations_serving ORDER BY timestamp")
+    assert statuses.fetchall() == [("schedule_maintenance", "expired"), ("reduce_speed", "pending")]
+
+
+def test_what_the_budget_holds_back_is_said(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
+    rules = Policy(alarms_per_hour=1)
+    listener = connect(site, Role.OPERATOR, autocommit=True)
+    listener.execute("LISTEN equipment_recommendations")
+    admin.execute(
+        "INSERT INTO raw.sap_equipment (equipment_id, plant_id, model, commissioned_on, criticality, available_at)"
+        " VALUES ('PUMP-3', 'P', 'X', '2020-01-01', 'A', '2020-01-01'),"
+        " ('PUMP-2', 'P', 'X', '2020-01-01', 'C', '2020-01-01')"
+    )
+    for machine, value in zip(MACHINES, (0.75, 0.85, 0.72), strict=True):
+        score(machine, NOON - MINUTE, value)
+        score(machine, NOON, value)
+    result = publish(site, NOON, rules)
+    assert [row[0] for row in _shown(admin)] == ["PUMP-3"], "the asset that matters most"
+    text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()
+    assert text is not None and text[0].endswith("2 more recommendations are held back by the alarm budget.")
+    held = admin.execute(
+        "SELECT equipment_id, held_reason FROM ml.recommendations WHERE held_reason LIKE 'alarm budget%' ORDER BY 2"
+    ).fetchall()
+    assert [row[0] for row in held] == ["PUMP-1", "PUMP-2"]
+    assert held[0][1] == "alarm budget: 1 shown within the hour, 1 allowed; number 1 of 2 held back"
+    metric = "SELECT value FROM ops.pipeline_metrics WHERE metric = 'held_back'"
+    assert admin.execute(metric).fetchall() == [(2.0,)] and result.held["alarm budget"] == 2
+    told = [json.loads(note.payload) for note in listener.notifies(timeout=2, stop_after=2)]
+    assert [note["kind"] for note in told] == ["recommendation", "held_back"]
+    assert told[1]["held"] == 2 and {"equipment_id", "timestamp", "severity", "action_code"} <= told[1].keys()
+    score("PUMP-1", NOON + MINUTE, 0.75)
+    publish(site, NOON + MINUTE, rules)
+    assert list(listener.notifies(timeout=0.2)) == [], "it is said once"
+    # Critical is always shown, and two operators may be told twice as much.
+    score("PUMP-2", NOON + MINUTE, 0.92)
+    assert len(publish(site, NOON + MINUTE, rules).shown) == 1
+    score("PUMP-1", NOON + 2 * MINUTE, 0.75)
+    assert len(publish(site, NOON + 2 * MINUTE, Policy(alarms_per_hour=1, operators=3)).shown) == 1
+    listener.close()
+
+
+def test_what_is_held_back_can_be_looked_up(site: Settings, admin: psycopg.Connection) -> None:
+    now = admin.execute("SELECT date_trunc('minute', clock_timestamp())").fetchone()[0]  # type: ignore[index]
+    insert = (
+        "INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, anomaly_score, severity,"
+        " action_code, recommendation_text, confidence, model_version, cause, held_reason, shown_as)"
+        " VALUES (%s, %s, %s, 0.8, 'significant', 'check_blockage', 'x', 0.9, '1', 'check_blockage/power', %s, %s)"
+    )
+    for name, machine, minutes, reason, shown_as in (
+        ("a", "PUMP-1", 3, "alarm budget: 6 shown", None),
+        ("b", "PUMP-1", 2, "alarm budget: 6 shown; number 1 of 2 held back", None),
+        ("c", "PUMP-2", 2, "alarm budget: 6 shown", None),
+        ("d", "PUMP-2", 1, None, "d"),
+        ("e", "PUMP-3", 20, "alarm budget: 6 shown", None),
+    ):
+        admin.execute(insert, (name, machine, now - minutes * MINUTE, reason, shown_as))
+    with connect(site, Role.OPERATOR) as operator:
+        found = operator.execute(
+            "SELECT plant_id, equipment_id, held_reason FROM serving.recommendations_held"
+        ).fetchall()
+    assert found == [("P", "PUMP-1", "alarm budget: 6 shown; number 1 of 2 held back")]
+
+
 def test_the_alarm_budget_goes_to_the_worst(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
     rules = Policy(alarms_per_hour=2)
     for machine, value in zip(MACHINES, (0.75, 0.8, 0.92), strict=True):
@@ -194,8 +315,8 @@ def test_the_text_says_what_was_seen(site: Settings, score: Scores, build: Fill,
     score("PUMP-1", NOON, 0.99)
     publish(site, NOON, RULES)
     text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()[0]  # type: ignore[index]
-    assert text.startswith("Vibration 18.0 mm/s, ")
-    assert " σ above its normal at this load, rising 1 mm/s per h" in text
+    assert text.startswith("Vibration 18 mm/s, ")
+    assert " σ above its normal at this load, rising 1 mm/s per h" in text, "there are no baselines to tell units from"
     assert "inspection within 24 h" in text and "Failure expected in about 5.2 h." in text
     score("PUMP-2", NOON, 0.99, action="preventive_inspection", confidence=0.5)
     publish(site, NOON, RULES)
@@ -253,3 +374,35 @@ def test_weeks_are_drawn_by_machine_and_challenger_and_stay_drawn(admin: psycopg
     given = admin.execute("SELECT ml.drawn_at('PUMP-1', '2026-01-01 00:30+01', '7')").fetchone()
     digest = hashlib.md5(b"7|PUMP-1|2026-01", usedforsecurity=False).hexdigest()[:8]
     assert given == (int(digest, 16) / 2**32,), "the same on every server: 2025-12-31 is in the first week of 2026"
+
+
+SILVER = """
+CREATE TABLE marts.silver_enriched_sensors (
+    tag_id integer, window_end timestamptz, value_mean float8, baseline_mean float8, baseline_std float8,
+    z_score float8, UNIQUE (tag_id, window_end)
+)
+"""
+
+
+def test_the_text_has_engineering_units_duration_upkeep_and_stock(
+    site: Settings, score: Scores, build: Fill, admin: psycopg.Connection
+) -> None:
+    with connect(site, Role.TRANSFORM) as transform:
+        transform.execute(SILVER)
+        # 60 °C at this load, give or take 2; 12 °C above it since 18 minutes, one position of two.
+        transform.execute(
+            "INSERT INTO marts.silver_enriched_sensors SELECT t.tag_id, at, v, 60, 2, (v - 60) / 2 FROM raw.tags AS t"
+            " CROSS JOIN generate_series(%s::timestamptz - interval '2 hours', %s, interval '1 minute') AS at"
+            " CROSS JOIN LATERAL (SELECT CASE WHEN t.position = 'drive end' AND at > %s - interval '18 minutes'"
+            " THEN 72 ELSE 60.5 END::float8 AS v) AS value WHERE t.measurement = 'temperature'",
+            (NOON, NOON, NOON),
+        )
+    build(NOON - MINUTE, NOON, (Fault("PUMP-1", "temperature", NOON - 10 * MINUTE, NOON, 8.0),))
+    score("PUMP-1", NOON, 0.99)
+    publish(site, NOON, RULES)
+    text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()[0]  # type: ignore[index]
+    assert text == (
+        "Temperature (drive end) 72 °C, 12 °C above its normal at this load for 18 min, rising 1 °C/h."
+        " Schedule a bearing or belt inspection within 24 h. Bearing replaced 210 days ago; 1 in stock."
+        " Failure expected in about 5.2 h."
+    )

@@ -165,8 +165,8 @@ def test_a_time_line_of_the_past_is_replayed(trained: Settings, admin: psycopg.C
 
 
 def test_a_minute_imports_neither_mlflow_nor_scikit_learn() -> None:
-    heavy = "[name for name in ('sklearn', 'mlflow', 'pandas') if name in sys.modules]"
-    program = f"import sys, ml.scoring, ml.publishing, ml.minute; print({heavy})"
+    heavy = "[name for name in ('sklearn', 'shap', 'mlflow', 'pandas') if name in sys.modules]"
+    program = f"import sys, ml.scoring, ml.publishing, ml.explanations, ml.minute; print({heavy})"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

@@ -64,6 +64,9 @@ ALLOWED = [
     (Role.OPERATOR, "SELECT count(*) FROM serving.critical_alerts"),
     (Role.TRANSFORM, "SELECT count(*) FROM ml.verdicts"),
     (Role.BI, "SELECT count(*) FROM ml.verdicts"),
+    (Role.SCORE, "SELECT count(*) FROM ml.explanations"),
+    (Role.OPERATOR, "SELECT count(*) FROM serving.recommendation_reasons, serving.recommendations_held"),
+    (Role.BI, "SELECT count(*) FROM ml.explanations, serving.recommendation_reasons"),
     (Role.BI, "SELECT count(*) FROM ml.scores, ml.promotions, ops.data_quality_results, serving.hmi_dashboard"),
 ]
 REFUSED = [
@@ -84,6 +87,8 @@ REFUSED = [
     (Role.SCORE, "UPDATE ml.promotions SET passed = true"),
     (Role.SCORE, "UPDATE ml.tunings SET adopted = true"),
     (Role.TRANSFORM, TUNING),
+    (Role.SCORE, "UPDATE ml.explanations SET contribution = 0"),
+    (Role.OPERATOR, "SELECT count(*) FROM ml.explanations"),
     (Role.SCORE, "CREATE TABLE marts.probe (n integer)"),
     (Role.OPERATOR, "SELECT count(*) FROM raw.sensor_events"),
     (Role.OPERATOR, "SELECT count(*) FROM ml.scores"),

@@ -1,0 +1,95 @@
+"""Why: stored beside what was shown, readable by operators, adding up to what the model said."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from ml import explanations, publishing, registry, scoring, training
+from ml.__main__ import app
+from ml.errors import ModelError
+from ml.policy import Policy
+from tests.integration.ml.conftest import NOON, Fault, Fill
+from warehouse.roles import Role, connect
+from warehouse.settings import Settings
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def alerted(with_past: Settings, build: Fill, policy: Policy) -> Settings:
+    """A bearing of PUMP-2 that goes within minutes was recommended on, and got worse."""
+    training.train(with_past, NOON, policy, bootstrap=True)
+    fault = Fault("PUMP-2", "vibration", NOON, NOON + 6 * MINUTE, 12.0)
+    for minute in range(1, 7):
+        build(NOON + (minute - 1) * MINUTE, NOON + minute * MINUTE, (fault,))
+        scoring.score(with_past, NOON + minute * MINUTE)
+        publishing.publish(with_past, NOON + minute * MINUTE, policy)
+    return with_past
+
+
+def test_what_was_shown_is_explained_once_and_adds_up(
+    alerted: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    end = NOON + 6 * MINUTE
+    with connect(alerted, Role.INGEST) as ingest:
+        ingest.execute(
+            "INSERT INTO raw.sensor_gaps (tag_id, from_ts, to_ts, cause)"
+            " SELECT tag_id, %s, %s, 'reconnect' FROM raw.tags WHERE equipment_id = 'PUMP-2'",
+            (NOON - 20 * MINUTE, NOON - 10 * MINUTE),
+        )
+    explained = explanations.explain_new(alerted, end)
+    shown = admin.execute(
+        "SELECT recommendation_id, cause FROM ml.recommendations WHERE shown_as IS NOT NULL"
+    ).fetchall()
+    assert "schedule_maintenance/vibration" in {cause for _, cause in shown}, shown
+    assert set(explained) == {name for name, _ in shown}
+    assert explanations.explain_new(alerted, end) == [], "once"
+    # The sums that the table claims.
+    off = admin.execute(
+        "SELECT max(abs(base + total - output)) FROM (SELECT min(base_value) AS base, sum(contribution) AS total,"
+        " max(output_value) AS output FROM ml.explanations GROUP BY recommendation_id, channel) AS sums"
+    ).fetchone()
+    assert off is not None and off[0] < 1e-6
+    with connect(alerted, Role.OPERATOR) as operator:
+        reasons = operator.execute(
+            "SELECT s.recommendation_id, r.rank, r.measurement, r.direction, r.value, r.normal_low, r.normal_high,"
+            " r.unit, r.data_gaps, r.model_version FROM serving.recommendations_serving AS s"
+            " JOIN serving.recommendation_reasons AS r USING (equipment_id, timestamp)"
+            " WHERE s.equipment_id = 'PUMP-2' AND s.action_code = 'schedule_maintenance' ORDER BY r.rank"
+        ).fetchall()
+    assert [row[1] for row in reasons] == list(range(1, len(reasons) + 1)) and len(reasons) <= 5
+    _, _, measurement, direction, value, low, high, unit, gaps, version = reasons[0]
+    assert (measurement, direction, low, high, unit) == ("vibration", "above", -2.0, 2.0, "σ")
+    assert value > 2 and gaps == "vibration 11:40 to 11:50 (reconnect)"
+    assert version == registry.aliases(alerted)[registry.CHAMPION]
+
+    # A candidate that was held back can be asked about as well, and the command says the same as the table.
+    held = admin.execute(
+        "SELECT recommendation_id FROM ml.recommendations WHERE cause = 'schedule_maintenance/vibration'"
+        " AND (held_reason LIKE 'open:%' OR held_reason LIKE 'not confirmed:%')"
+    ).fetchone()
+    monkeypatch.setattr("ml.__main__.Settings", lambda: alerted)
+    for name in (reasons[0][0], *(held or ())):
+        told = CliRunner().invoke(app, ["explain", name])
+        assert told.exit_code == 0, told.output
+        assert "1. vibration (mean of " in told.output and "contributions of" in told.output
+        assert "Model version" in told.output and "Missing readings: vibration 11:40 to 11:50" in told.output
+
+
+def test_what_cannot_be_explained_says_why(site: Settings, admin: psycopg.Connection) -> None:
+    with pytest.raises(ModelError, match="there is no recommendation 'rec-0'"):
+        explanations.explain(site, "rec-0")
+    admin.execute(
+        "INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, anomaly_score, severity,"
+        " action_code, recommendation_text, confidence, model_version, shown_as)"
+        " VALUES ('old', 'PUMP-1', %s, 0.9, 'critical', 'reduce_speed', 'x', 1, '1', 'old')",
+        (NOON,),
+    )
+    with pytest.raises(ModelError, match="old can't be explained: the vector it was scored from isn't kept"):
+        explanations.explain(site, "old")
+    assert explanations.explain_new(site, NOON) == [], "left to the command, and no minute fails"

@@ -1,0 +1,49 @@
+"""The sentences that operators read."""
+
+from __future__ import annotations
+
+from ml.circumstances import Circumstances, Part, Seen
+from ml.wording import held_back, text
+
+ROW = {
+    "action_code": "schedule_maintenance", "temperature_deviation_5m": 6.0, "temperature_mean_5m": 72.0,
+    "vibration_deviation_5m": 3.0, "vibration_mean_5m": 1.25, "vibration_slope_60m": 0.4, "temperature_slope_60m": -3.0,
+}  # fmt: skip
+UNITS = {"temperature": "°C", "vibration": "g"}
+SEEN = {
+    "temperature": Seen(72.0, 60.0, 2.0, "°C", "", 18),
+    "vibration": Seen(1.25, 0.5, 0.25, "g", "drive end", 1500, at_least=True),
+}
+
+
+def test_everything_that_is_known_is_said() -> None:
+    parts = (Part("bearing", "replaced", 210.4, 1), Part("belt", "serviced", 0.2, 0, 14), Part("seal", stock=2))
+    row = ROW | {"estimated_ttf": 5.24, "ttf_low": 2.9, "ttf_high": 9.0, "over_gap": True}
+    assert text(row, UNITS, True, Circumstances(SEEN, parts)) == (
+        "Temperature 72 °C, 12 °C above its normal at this load for 18 min; vibration (drive end) 1.2 g, 0.75 g above"
+        " its normal at this load for at least 25 h, rising 0.4 g/h. Schedule a bearing or belt inspection within 24 h."
+        " Bearing replaced 210 days ago; 1 in stock. Belt serviced today; none in stock (14 days to get one)."
+        " Seal: 2 in stock. Failure expected in about 5.2 h (2.9 to 9 h). Readings are missing in this window."
+    )
+
+
+def test_without_baselines_it_is_told_in_spreads() -> None:
+    assert text(ROW, UNITS, False) == (
+        "Temperature 72 °C, 6.0 σ above its normal at this load; vibration 1.2 g, 3.0 σ above its normal at this load,"
+        " rising 0.4 g/h. No precedent. Schedule a bearing or belt inspection within 24 h."
+    )
+
+
+def test_a_mean_on_the_other_side_of_its_normal_is_not_told_as_a_distance() -> None:
+    other = {"temperature": Seen(59.0, 60.0, 2.0, "°C", "", 5), "vibration": SEEN["vibration"]}
+    assert text(ROW, UNITS, True, Circumstances(other)).startswith("Temperature 72 °C, 6.0 σ above")
+
+
+def test_what_is_stuck_and_what_is_only_odd_together() -> None:
+    stuck = {"action_code": "preventive_inspection", "speed_flat_minutes": 12}
+    assert text(stuck, {}, True).startswith("Speed has not changed at all for 12 min. Inspect at the next window.")
+    assert text({"action_code": "reduce_speed"}, {}, True).startswith("An unusual combination of readings")
+    assert (held_back(1), held_back(3)) == (
+        "1 more recommendation is held back by the alarm budget.",
+        "3 more recommendations are held back by the alarm budget.",
+    )
