@@ -23,6 +23,10 @@ class Policy(BaseSettings):
     expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
     alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
 
+    drift_quiet_days: float = Field(
+        30, gt=1, description="an unchanged plant is told once in so many days to have drifted"
+    )
+
     seed: int = 0
     max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
     positive_hours: float = Field(12.0, gt=0, description="how long before a failure its signs are learnt")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psycopg
 
-from ml import evaluation, registry, sampling
+from ml import evaluation, reference, registry, sampling
 from ml.errors import ModelError
 from ml.features import FEATURES, contract, from_micros
 from ml.labels import Labelled
@@ -70,6 +70,7 @@ def train(
         figures["bundle_mb"] = (registry.folder(settings, version) / registry.BUNDLE).stat().st_size / 1e6
         reason = _reason(training, bundle)
         _record(connection, training_id, moment, policy, sample, training, held_out, "trained", reason, version, run_id)
+        reference.keep(connection, version, scorecard, training, held_out)
         stretch = (sampling.split_at(sample, policy), sample.until)
         evaluation.store(connection, training_id, version, stretch, figures)
         if champion:

@@ -34,6 +34,11 @@ ALERT = (
     "VALUES ('E', 1, 'temperature', now(), 'critical', 'high', 9, 8, 'reduce_speed', 'x')"
 )
 
+REFERENCE = (
+    "INSERT INTO ml.reference (model_version, equipment_id, feature, row_count, day_count, missing_share, "
+    "missing_spread, spread, quantiles, edges, shares) VALUES ('1', '', 'f', 1, 1, 0, 0, 1, '{}', '{}', '{}')"
+)
+
 ALLOWED = [
     (Role.INGEST, "SELECT raw.ensure_partitions(now(), now())"),
     (Role.INGEST, READING),
@@ -50,6 +55,7 @@ ALLOWED = [
     (Role.TRANSFORM, QUALITY),
     (Role.SCORE, "SELECT count(*) FROM raw.sensor_events, serving.operator_answers"),
     (Role.SCORE, SCORE + "VALUES ('E', now(), '1', 'champion', 0.5, 'reduce_speed', 1, now())"),
+    (Role.SCORE, REFERENCE),
     (Role.SCORE, RECOMMENDATION),
     (Role.SCORE, ALERT),
     (Role.SCORE, WATERMARK),
@@ -75,6 +81,7 @@ REFUSED = [
     (Role.SCORE, "UPDATE ml.labels SET label = 'undecided'"),
     (Role.SCORE, "UPDATE ml.scored_features SET contract = ''"),
     (Role.SCORE, "UPDATE ml.promotions SET passed = true"),
+    (Role.SCORE, "UPDATE ml.reference SET spread = 0"),
     (Role.SCORE, "CREATE TABLE marts.probe (n integer)"),
     (Role.OPERATOR, "SELECT count(*) FROM raw.sensor_events"),
     (Role.OPERATOR, "SELECT count(*) FROM ml.scores"),
