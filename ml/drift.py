@@ -122,9 +122,14 @@ def _with_verdict(
     own = next((one for one in told if one.equipment_id == finding.equipment_id), None)
     if own is None:
         return replace(finding, tag_ids=known)
-    if measurement in own.measurements and own.tag_ids:
-        known = tuple(tag for tag in known if tag in own.tag_ids) or known
-    return replace(finding, verdict=own.verdict, reason=own.words, tag_ids=known)
+    if measurement in own.measurements:
+        meant = tuple(tag for tag in known if tag in own.tag_ids) or known
+        return replace(finding, verdict=own.verdict, reason=own.words, tag_ids=meant)
+    if finding.statistic == "residual":
+        # It was found to stay once the suspect no longer had a say in what is expected of it.
+        reason = f"it stays; {', '.join(own.measurements)} misleads what is expected of it"
+        return replace(finding, drifted=False, reason=reason)
+    return replace(finding, tag_ids=known)
 
 
 def sentences(findings: list[Finding], told: list[Verdict], labels: Mapping[int, str]) -> list[str]:
