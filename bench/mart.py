@@ -26,7 +26,7 @@ MEASURED: Final = ("power", "speed", "temperature", "vibration")
 # A failure a machine and this many days; it shows over the twelve hours before.
 DAYS_BETWEEN_FAILURES: Final = 10
 # How many of them a champion was taught with.
-FAILURES: Final = 30
+FAILURES_LEARNT: Final = 30
 PLANT: Final = """
 INSERT INTO raw.plants (plant_id, name, timezone) VALUES ('BENCH', 'Bench', 'UTC');
 INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type, load_measurement, rated_load)
@@ -183,7 +183,7 @@ def fit_champion(settings: Settings, version: str, rows: int) -> None:
     count = len(x)
     windows = Windows(np.full(count, "M", object), np.arange(count) * 60_000_000, np.zeros(count, bool), x)
     hours = np.concatenate([np.full(rows, np.inf), rng.uniform(0, 168, worn)])
-    event = np.concatenate([np.full(rows, -1), np.arange(worn) % FAILURES])
+    event = np.concatenate([np.full(rows, -1), np.arange(worn) % FAILURES_LEARNT])
     ahead = Ahead(windows, hours, np.full(count, np.inf), event, np.ones(count))
     bundle = EquipmentAnomalyDetector().fit(x, y, ahead=ahead, edges=EDGES)
     if bundle.contract_ != contract():

@@ -217,6 +217,27 @@ def history_command(
             typer.echo(f"    {'passed' if criterion.passed else 'FAILED'}  {criterion.reason}")
 
 
+@app.command("drift")
+def drift_command(
+    moment: Moment = None,
+    days: Annotated[int, typer.Option(min=1, max=31, help="how many days before the moment are judged")] = 1,
+    report: Annotated[Path | None, typer.Option(help="the page; var/docs/drift/DATE.html if not given")] = None,
+) -> None:
+    """Hold the last days against what the champion was trained on; drift is said, and is no failure."""
+    from ml.drift import drift
+
+    # Each warning is said below.
+    logging.getLogger("ml.drift").setLevel(logging.ERROR)
+    result = drift(Settings(), _moment(moment), days, report)
+    for sentence in result.warnings:
+        typer.echo(f"warning  {sentence}")
+    typer.echo(
+        f"{result.rows} windows of {result.machines} machines against version {result.version}: "
+        f"{len(result.findings)} figures, {len(result.drifted)} drifted ({result.seconds:.1f} s)"
+    )
+    typer.echo(result.report)
+
+
 @app.command("import-history")
 def import_history_command(recommendations: Path, answers: Path) -> None:
     """Load past recommendations and operators' answers from CSV files."""

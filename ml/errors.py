@@ -17,5 +17,9 @@ class NoChampionError(RegistryError):
     """There is no champion yet, so nothing can be scored; the message says how the first one is made."""
 
 
+class NoReferenceError(ModelError):
+    """The champion was trained before references were kept; the message says when drift begins to be looked at."""
+
+
 class HistoryFileError(ModelError):
     """A file of past recommendations or answers can't be used; the message says where and what is allowed."""

@@ -36,6 +36,10 @@ class Policy(BaseSettings):
         COMMISSIONING_WINDOWS, ge=1, description="a machine with fewer normal rows is judged by all machines' spread"
     )
 
+    drift_quiet_days: float = Field(
+        30, gt=1, description="an unchanged plant is told once in so many days to have drifted"
+    )
+
     seed: int = 0
     max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
     positive_hours: float = Field(12.0, gt=0, description="how long before a failure its signs are learnt")

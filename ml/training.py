@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ml import evaluation, registry, sampling, watermark
+from ml import evaluation, reference, registry, sampling, watermark
 from ml.errors import ModelError
 from ml.features import FEATURES, contract, from_micros
 from ml.labels import Labelled
@@ -178,6 +178,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     stretch = (sampling.split_at(sample, policy), sample.until)
     with connection.transaction():
         run.write(connection, "trained", reason)
+        reference.keep(connection, run.version, run.card, training, held_out)
         evaluation.store(connection, run.training_id, run.version, stretch, figures)
         if champion and theirs:
             evaluation.store(connection, run.training_id, champion, stretch, theirs)

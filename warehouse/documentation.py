@@ -1,7 +1,7 @@
 """The documentation of a warehouse as a site that needs no network: dbt's pages of every model, and Data Docs.
 
 `var/docs/` holds it: `index.html`, `dbt/index.html` (models, columns, lineage, tests; one file) and
-`quality/index.html` (what the checkpoints found).
+`quality/index.html` (what the checkpoints found). `python -m ml drift` puts its pages under `drift/`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _INDEX = """<!DOCTYPE html>
 </head><body><h1>Millwright</h1><ul>
 <li><a href="dbt/index.html">Models</a>: what each table and column means, what it is made of, who depends on it (dbt)</li>
 <li><a href="quality/index.html">Data quality</a>: what the checkpoints expected and found (Great Expectations)</li>
+<li><a href="drift/index.html">Drift</a>: the days beside what the champion was trained on, once <code>drift_daily</code> has run</li>
 </ul></body></html>
 """  # noqa: E501
 

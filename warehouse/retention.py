@@ -47,6 +47,7 @@ KEPT_FOR = (
     Rows("serving.critical_alerts", "raised_at", "recommendation_retention_days", _CLEARED),
     Rows("ml.recommendations", "created_at", "recommendation_retention_days"),
     Rows("ml.scores", "window_end", "recommendation_retention_days"),
+    Rows("ml.drift", "moment", "recommendation_retention_days"),
     Rows("ops.pipeline_metrics", "measured_at", "metrics_retention_days"),
     Rows("ops.transform_runs", "started_at", "metrics_retention_days"),
     Rows("ops.data_quality_results", "checked_at", "recommendation_retention_days"),

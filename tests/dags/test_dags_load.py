@@ -11,6 +11,7 @@ import pytest
 from warehouse.settings import HOME, Settings
 
 DAGS = {
+    "drift_daily",
     "maintenance_daily",
     "promote_challenger",
     "retrain_weekly",

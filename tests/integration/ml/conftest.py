@@ -76,8 +76,12 @@ def fill(
     faults: tuple[Fault, ...] = (),
     machines: tuple[str, ...] = MACHINES,
     state: str = "running",
+    stride: int = 1,
 ) -> None:
-    """Upsert a row a machine and minute after `since` up to `until`, deviations being smooth noise plus faults."""
+    """Upsert a row a machine and minute after `since` up to `until`, deviations being smooth noise plus faults.
+
+    With a `stride` only the last of so many minutes is written.
+    """
     minutes = round((until - since) / timedelta(minutes=1))
     ends = [since + timedelta(minutes=i + 1) for i in range(minutes)]
     names = [
@@ -98,6 +102,8 @@ def fill(
         rng = np.random.default_rng([ord(c) for c in machine] + [int(since.timestamp())])
         noise = {m: rng.normal(size=minutes + 60) for m in MEASURED}
         for i, end in enumerate(ends):
+            if (i + 1) % stride:
+                continue
             row: list[object] = [
                 machine,
                 end.isoformat(),

@@ -35,6 +35,10 @@ ALERT = (
 )
 
 TUNING = "INSERT INTO ml.tunings VALUES ('t', 's', now(), 'c', 'h', now(), 3, 8, 0, 0, 0.5, 0.6, '{}', true, 'r', 1)"
+REFERENCE = (
+    "INSERT INTO ml.reference (model_version, equipment_id, feature, row_count, day_count, missing_share, "
+    "missing_spread, spread, quantiles, edges, shares) VALUES ('1', '', 'f', 1, 1, 0, 0, 1, '{}', '{}', '{}')"
+)
 
 ALLOWED = [
     (Role.INGEST, "SELECT raw.ensure_partitions(now(), now())"),
@@ -52,6 +56,7 @@ ALLOWED = [
     (Role.TRANSFORM, QUALITY),
     (Role.SCORE, "SELECT count(*) FROM raw.sensor_events, serving.operator_answers"),
     (Role.SCORE, SCORE + "VALUES ('E', now(), '1', 'champion', 0.5, 'reduce_speed', 1, now())"),
+    (Role.SCORE, REFERENCE),
     (Role.SCORE, RECOMMENDATION),
     (Role.SCORE, ALERT),
     (Role.SCORE, WATERMARK),
@@ -89,6 +94,7 @@ REFUSED = [
     (Role.TRANSFORM, TUNING),
     (Role.SCORE, "UPDATE ml.explanations SET contribution = 0"),
     (Role.OPERATOR, "SELECT count(*) FROM ml.explanations"),
+    (Role.SCORE, "UPDATE ml.reference SET spread = 0"),
     (Role.SCORE, "CREATE TABLE marts.probe (n integer)"),
     (Role.OPERATOR, "SELECT count(*) FROM raw.sensor_events"),
     (Role.OPERATOR, "SELECT count(*) FROM ml.scores"),

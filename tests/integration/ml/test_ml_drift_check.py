@@ -1,0 +1,127 @@
+"""A day of the small plant against its champion: rows, words, page; from the stored reference alone."""
+
+from __future__ import annotations
+
+import logging
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ml import drift, training
+from ml.errors import NoChampionError, NoReferenceError
+from ml.policy import Policy
+from tests.integration.ml.conftest import START, Fault, Fill
+from warehouse.data_docs import data_docs
+from warehouse.settings import Settings
+
+DAY = timedelta(days=1)
+TRAINED = START + 10 * DAY
+CHECKED = TRAINED + DAY
+
+
+@pytest.fixture
+def trained(site: Settings, build: Fill, policy: Policy) -> Settings:
+    """Ten days of three machines on which nothing failed, and a champion of them."""
+    build(START, TRAINED, stride=10)
+    training.train(site, TRAINED, policy, bootstrap=True)
+    return site
+
+
+def test_without_a_champion_or_its_reference_it_is_said(
+    trained: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.execute("DELETE FROM ml.reference")
+    with pytest.raises(NoReferenceError, match="version 1 was trained before references were kept"):
+        drift.drift(trained, CHECKED)
+    monkeypatch.setattr("ml.registry.aliases", lambda settings: {"champion": None})
+    with pytest.raises(NoChampionError):
+        drift.drift(trained, CHECKED)
+
+
+def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
+    build(TRAINED, CHECKED, stride=10)
+    result = drift.drift(trained, CHECKED)
+    assert result.warnings == [] and result.verdicts == []
+    assert (result.rows, result.machines) == (3 * 144, 3)
+    judged = admin.execute("SELECT count(*), count(*) FILTER (WHERE drifted) FROM ml.drift WHERE bound IS NOT NULL")
+    count, drifted = judged.fetchone() or (0, 0)
+    assert count > 100 and drifted == 0
+    quality = admin.execute(
+        "SELECT subject, succeeded FROM ops.data_quality_results WHERE checkpoint = 'drift'"
+    ).fetchall()
+    assert quality == [("all machines", True)]
+    assert result.report is not None and "None passed its bounds" in result.report.read_text()
+
+
+def test_a_sensor_that_left_the_others_is_named(
+    trained: Settings,
+    build: Fill,
+    admin: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    admin.execute(
+        "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, unit, data_type)"
+        " VALUES ('s', 'PUMP-2.P', 'PUMP-2', 'pressure', 'bar', 'double')"
+    )
+    away = Fault("PUMP-2", "pressure", TRAINED - DAY, CHECKED - timedelta(minutes=1), sigmas=6)
+    # The mart has let go of the training, and the registry doesn't answer: the reference is what there is.
+    admin.execute("DELETE FROM marts.gold_ml_features")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    build(TRAINED, CHECKED, faults=(away,), stride=10)
+    with caplog.at_level(logging.WARNING, logger="ml.drift"):
+        result = drift.drift(trained, CHECKED)
+    (told,) = result.verdicts
+    assert (told.equipment_id, told.verdict, told.measurements) == ("PUMP-2", "sensor", ("pressure",))
+    (sentence,) = [line for line in result.warnings if line.startswith("PUMP-2")]
+    assert re.search(r"PUMP-2: sensor: pressure alone .*\[pressure \(bar, tag \d+, PUMP-2\.P\)\]", sentence)
+    assert sentence in caplog.text
+    rows = admin.execute(
+        "SELECT DISTINCT d.equipment_id, d.verdict, t.measurement FROM ml.drift AS d"
+        " LEFT JOIN raw.tags AS t ON t.tag_id = ANY(d.tag_ids) WHERE d.drifted AND d.equipment_id <> ''"
+    ).fetchall()
+    assert rows == [("PUMP-2", "sensor", "pressure")]
+    seen = admin.execute(
+        "SELECT succeeded, blocking, observed ->> 'value' FROM ops.data_quality_results"
+        " WHERE checkpoint = 'drift' AND subject = 'PUMP-2'"
+    ).fetchone()
+    assert seen is not None and seen[:2] == (False, False) and "pressure alone" in seen[2]
+    assert "pressure alone" in data_docs(trained).read_text()
+    metric = admin.execute(
+        "SELECT value FROM ops.pipeline_metrics WHERE stage = 'drift' AND metric = 'machines_drifted'"
+    ).fetchone()
+    assert metric == (1.0,)
+
+
+def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings, build: Fill, tmp_path: Path) -> None:
+    build(TRAINED, CHECKED, faults=(Fault("PUMP-1", "pressure", TRAINED - DAY, CHECKED, sigmas=6),), stride=10)
+    result = drift.drift(trained, CHECKED)
+    assert result.report == trained.var / "docs" / "drift" / f"{CHECKED:%Y-%m-%d}.html"
+    text = result.report.read_text()
+    assert '<a href="2026-03-17.html">' in (result.report.parent / "index.html").read_text()
+    # Namespaces are no addresses that a browser fetches, and the overview's picture is in the page itself.
+    assert not re.findall(r"<(?:script|link|img|iframe)\b|@import|url\((?!#)", text)
+    assert not [link for link in re.findall(r'href="([^"]*)"', text) if not link.startswith(("#", "data:"))]
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    assert text.count('<svg role="img" aria-labelledby=') == text.count("<figure>") >= 2
+    assert result.verdicts[0].words in text
+    other = drift.drift(trained, CHECKED, report=tmp_path / "own.html").report
+    assert other == tmp_path / "own.html" and other.exists()
+
+
+def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
+    build(TRAINED, CHECKED, stride=10)
+    drift.drift(trained, CHECKED)
+    before = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
+    drift.drift(trained, CHECKED)
+    after = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
+    assert before == after and len(before) > 100
+
+
+def test_a_day_on_which_nothing_ran_is_no_drift(trained: Settings) -> None:
+    result = drift.drift(trained, CHECKED + 5 * DAY)
+    assert (result.rows, result.machines, result.findings, result.warnings) == (0, 0, [], [])
