@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.ensemble import IsolationForest, RandomForestClassifier, RandomForestRegressor
-from sklearn.ensemble._iforest import _average_path_length
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
+from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes
+from ml.detector import Detector
 from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
+from ml.policy import BANDS_WEEKLY, COMMISSIONING_WINDOWS
 from ml.scorecard import CONTINUE, NO_PRECEDENT, Scorecard, Scores, classifier_inputs, detected, detector_scale, fill
-from ml.tail import Tail
 from ml.trees import Trees
 
 # What a saved bundle may hold beyond numpy and plain scikit-learn; loading refuses anything else.
-TRUSTED_TYPES = ["ml.bundle.EquipmentAnomalyDetector", "ml.tail.Tail", "sklearn.tree._tree.Tree"]
-MIN_MACHINE_ROWS = 300
+TRUSTED_TYPES = [
+    "ml.bundle.EquipmentAnomalyDetector",
+    "ml.calibration.Bands",
+    "ml.calibration.Tail",
+    "ml.detector.Detector",
+    "sklearn.tree._tree.Tree",
+]
 MIN_CLASS_ROWS = 20
 MIN_TTF_ROWS = 200
 HEATLESS_SIGMAS = 3.0
@@ -27,15 +33,28 @@ _HEAT = [FEATURES.index(f"temperature_deviation_{w}m") for w in WINDOWS]
 class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Predicts action codes; `score_windows` gives score, action, confidence and hours to failure.
 
-    Isolation forest, largest deviation and T² watch for what is unusual; a balanced random forest knows the faults
+    Isolation forest, T², Q and largest deviation watch for what is unusual; a balanced random forest knows the faults
     that were labelled. Without labels it works on the detector alone and every action is `preventive_inspection`.
+
+    `weekly` (3,) are the false-alarm episodes a machine-week that a score of 0.5, 0.7 and 0.9 stands for. A machine
+    counts by its own spread once it has `commissioning_windows` rows of normal operation.
     """
 
-    def __init__(self, trees: int = 120, isolation_trees: int = 100, max_depth: int = 12, seed: int = 0) -> None:
+    def __init__(
+        self,
+        trees: int = 120,
+        isolation_trees: int = 100,
+        max_depth: int = 12,
+        seed: int = 0,
+        weekly: tuple[float, float, float] = BANDS_WEEKLY,
+        commissioning_windows: int = COMMISSIONING_WINDOWS,
+    ) -> None:
         self.trees = trees
         self.isolation_trees = isolation_trees
         self.max_depth = max_depth
         self.seed = seed
+        self.weekly = weekly
+        self.commissioning_windows = commissioning_windows
 
     def fit(
         self,
@@ -45,62 +64,81 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         equipment: ArrayLike | None = None,
         hours: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
+        ends: ArrayLike | None = None,
+        step: float = 1.0,
     ) -> EquipmentAnomalyDetector:
         """Fit on `x` (n, len(FEATURES)), NaN for missing.
 
         `y` (n,) are action codes, `continue_operation` for normal operation; None means that all of it is normal.
         `equipment` (n,) names the machines, `hours` (n,) are the hours to a failure where one followed, else NaN.
+        `ends` (n,) are the windows' ends in microseconds, from which the length of false episodes is learnt; normal
+        rows stand for `step` minutes each.
         """
         rows = np.asarray(x, float)
         actions = np.full(len(rows), CONTINUE, dtype=object) if y is None else np.asarray(y, dtype=object)
         machines = np.full(len(rows), "", dtype=object) if equipment is None else np.asarray(equipment, dtype=object)
         normal = actions == CONTINUE
         self.contract_ = contract()
-        self._fit_detector(rows[normal], machines[normal])
+        own = self._fit_detector(rows[normal], machines[normal])
+        known_fault: NDArray[np.float64] | None = None
         counts = {str(name): int((actions == name).sum()) for name in np.unique(actions.astype(str))}
         known = sorted(name for name, count in counts.items() if name == CONTINUE or count >= MIN_CLASS_ROWS)
         self.classes_ = np.array(known, dtype=np.str_)
         if len(known) > 1:
             taken = np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
-            self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight)
+            known_fault = self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight)
             if hours is not None:
                 self._fit_time_to_failure(rows, np.asarray(hours, float), ~normal)
+        times = None if ends is None else np.asarray(ends, np.int64)[normal]
+        self._fit_bands(known_fault, own, machines[normal], times, step)
         return self
 
-    def _fit_detector(self, x: NDArray[np.float64], machines: NDArray[Any]) -> None:
+    def _fit_detector(self, x: NDArray[np.float64], machines: NDArray[Any]) -> NDArray[np.float64]:
+        """Fit on normal `x` (n, features); its own surprise (n,) of them."""
         pooled = detector_scale(x)
         self.machines_, scales = [], []
         for name in np.unique(machines.astype(str)):
             own = x[machines == name]
-            if name and len(own) >= MIN_MACHINE_ROWS:
+            if name and len(own) >= self.commissioning_windows:
+                # A few hundred rows say little about a 99.9th percentile: they count as much as what all machines say.
+                share = len(own) / (len(own) + self.commissioning_windows)
                 self.machines_.append(str(name))
-                scales.append(detector_scale(own))
+                scales.append(detector_scale(own) ** share * pooled ** (1 - share))
         self.scales_ = np.vstack([*scales, pooled])
-        self.isolation_: Any = None
-        self.isolation_norm_ = 1.0
-        self.centre_: NDArray[Any] = np.zeros(8)
-        self.precision_: NDArray[Any] = np.eye(8)
-        self.tails_: dict[str, Tail] = {}
         index = {name: i for i, name in enumerate(self.machines_)}
         scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
-        self.isolation_ = IsolationForest(
-            n_estimators=self.isolation_trees, max_samples=min(512, len(x)), random_state=self.seed
-        ).fit(scaled)
-        self.isolation_norm_ = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
-        short = scaled[:, :8]
-        self.centre_ = np.median(short, axis=0)
-        self.precision_ = np.linalg.inv(np.cov(short, rowvar=False) + 0.05 * np.eye(8))
+        self.detector_ = Detector(trees=self.isolation_trees, standardise=False, seed=self.seed).fit(scaled)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
         self.regressor_: Any = None
-        raw = self._scorecard().channels(x, machines)
-        self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
-        self.tails_["unsupervised"] = Tail.fit(self._scorecard().unsupervised(x, machines))
+        self.tails_: dict[str, Tail] = {}
+        self.bands_: Bands = bands(tuple(self.weekly), 1.0, CEILING)
+        return np.asarray(self.detector_.score_samples(scaled))
+
+    def _fit_bands(
+        self,
+        known_fault: NDArray[np.float64] | None,
+        own: NDArray[np.float64],
+        machines: NDArray[Any],
+        ends: NDArray[np.int64] | None,
+        step: float,
+    ) -> None:
+        """From P(known fault) and the detector's surprise of normal rows (n,), the former as of rows not seen."""
+        surprise = own
+        if known_fault is not None:
+            self.tails_["supervised"] = Tail.fit(known_fault)
+            evidence = self._scorecard().evidence(known_fault, own)
+            self.tails_["combined"] = Tail.fit(evidence, decades=True)
+            surprise = self.tails_["combined"](evidence)
+        # Where no times are known: a reading is in so many short windows.
+        minutes = float(WINDOWS[0]) if ends is None else episode_minutes(machines, ends, surprise, step)
+        self.bands_ = bands(tuple(self.weekly), minutes, float(np.quantile(own, 0.9999)))
 
     def _fit_classifier(
         self, x: NDArray[np.float64], y: NDArray[Any], machines: NDArray[Any], weight: NDArray[np.float64] | None
-    ) -> None:
+    ) -> NDArray[np.float64]:
+        """P(known fault) of the normal rows, out of bag: the forest would judge rows that it has seen."""
         early = _before_the_heat(x, y)
         heat = x[early].copy()
         heat[:, _HEAT] *= np.random.default_rng(self.seed).uniform(0, 1, (len(early), 1))
@@ -114,14 +152,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             n_estimators=self.trees, max_depth=self.max_depth, min_samples_leaf=5, max_samples=min(len(x), 40_000),
             class_weight="balanced_subsample", oob_score=True, n_jobs=2, random_state=self.seed,
         ).fit(classifier_inputs(x), y, sample_weight=weight)  # fmt: skip
-        normal = y == CONTINUE
-        # Out of bag, or the forest would judge rows that it has seen.
         held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
-        known_fault = np.nan_to_num(held[normal], nan=0.0)
-        self.tails_["supervised"] = Tail.fit(known_fault)
-        card = self._scorecard()
-        own = self.tails_["unsupervised"](card.unsupervised(x[normal], machines[normal]))
-        self.tails_["combined"] = Tail.fit(card.evidence(known_fault, own))
+        return np.asarray(np.nan_to_num(held[y == CONTINUE], nan=0.0))
 
     def _fit_time_to_failure(self, x: NDArray[np.float64], hours: NDArray[np.float64], fault: NDArray[Any]) -> None:
         taken = fault & np.isfinite(hours)
@@ -133,11 +165,6 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         ).fit(classifier_inputs(x[taken]), np.log1p(hours[taken]))  # fmt: skip
 
     def _scorecard(self) -> Scorecard:
-        forest = self.isolation_
-        lengths = []
-        for tree in forest.estimators_:
-            depth = _node_depths(tree.tree_)
-            lengths.append((depth + _average_path_length(tree.tree_.n_node_samples))[:, None])
         classifier: Trees | None = None
         if self.classifier_ is not None:
             values = [tree.tree_.value[:, 0, :] for tree in self.classifier_.estimators_]
@@ -148,8 +175,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             regressor = Trees.of(trees, [tree.tree_.value[:, 0, :] for tree in trees])
         return Scorecard(
             contract=self.contract_, machines=tuple(self.machines_), scales=self.scales_,
-            isolation=Trees.of(forest.estimators_, lengths), isolation_norm=self.isolation_norm_,
-            centre=self.centre_, precision=self.precision_, tails=self.tails_,
+            detector=self.detector_.channels_, tails=self.tails_, bands=self.bands_,
             classes=tuple(str(name) for name in self.classes_), classifier=classifier, time_to_failure=regressor,
         )  # fmt: skip
 
@@ -180,13 +206,3 @@ def _before_the_heat(x: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.int6
     """
     other = np.delete(np.abs(fill(x)[:, :8]), MEASUREMENTS.index("temperature"), axis=1).max(axis=1)
     return np.flatnonzero((y != CONTINUE) & (y != NO_PRECEDENT) & (other > HEATLESS_SIGMAS))
-
-
-def _node_depths(tree: Any) -> NDArray[np.float64]:
-    """Edges from the root to each node (nodes,); children always come after their parent."""
-    depth = np.zeros(tree.node_count)
-    for node in range(tree.node_count):
-        for child in (tree.children_left[node], tree.children_right[node]):
-            if child >= 0:
-                depth[child] = depth[node] + 1
-    return depth

@@ -7,6 +7,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Training takes history at full ten minutes; a first build that someone waits for writes no more of it.
 GRID_MINUTES = 10
+# One false-alarm episode a machine-week, a machine-month, a machine-year.
+BANDS_WEEKLY = (1.0, 12 / 52.18, 1 / 52.18)
+COMMISSIONING_WINDOWS = 300
 
 
 class Policy(BaseSettings):
@@ -22,6 +25,15 @@ class Policy(BaseSettings):
     quiet_minutes: int = Field(60, ge=0, description="an answered machine raises nothing of the same severity for")
     expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
     alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
+
+    minor_weekly: float = Field(
+        BANDS_WEEKLY[0], gt=0, description="false-alarm episodes a machine-week that a score of 0.5 stands for"
+    )
+    significant_weekly: float = Field(BANDS_WEEKLY[1], gt=0, description="and a score of 0.7: one a machine-month")
+    critical_weekly: float = Field(BANDS_WEEKLY[2], gt=0, description="and a score of 0.9: one a machine-year")
+    commissioning_windows: int = Field(
+        COMMISSIONING_WINDOWS, ge=1, description="a machine with fewer normal rows is judged by all machines' spread"
+    )
 
     seed: int = 0
     max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
@@ -39,3 +51,8 @@ class Policy(BaseSettings):
     max_bundle_mb: float = Field(50.0, gt=0)
     shadow_hours: float = Field(24.0, ge=0, description="how long a challenger is watched before it may be promoted")
     min_shadow_windows: int = Field(1000, ge=0)
+
+    @property
+    def bands_weekly(self) -> tuple[float, float, float]:
+        """Stated false-alarm episodes a machine-week of the scores 0.5, 0.7 and 0.9."""
+        return self.minor_weekly, self.significant_weekly, self.critical_weekly

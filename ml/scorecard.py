@@ -11,24 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.calibration import Bands, Tail
+from ml.channels import Channels
 from ml.features import FEATURES, MEASUREMENTS
-from ml.tail import CEILING, Tail
 from ml.trees import Trees
 
 CONTINUE = "continue_operation"
 NO_PRECEDENT = "preventive_inspection"
 SUPERVISED_WEIGHT = 0.7
-# Surprise in tenfold steps: 3 is one normal minute in 1,000, 4 is one in 10,000. A hair below 4, so that sampling
-# noise in the quantile can't push the 99.99th percentile under the critical band.
-SURPRISE_AT = np.array([0.0, 3.0, 3.5, 3.9, CEILING])
-SCORE_AT = np.array([0.0, 0.5, 0.7, 0.9, 1.0])
 PRECEDENT_SURPRISE = 3.0
 NO_PRECEDENT_CONFIDENCE = 0.5
 # Between two causes about as likely, the machine comes before the sensor: a bearing missed costs more than a look.
 LEAST_URGENT_WEIGHT = 0.6
 
-_LOAD = FEATURES.index("load_ratio")
-_DETECTED = np.array([i for i, name in enumerate(FEATURES) if i != _LOAD])
+# What the detector watches, by name: what is in units of a machine's own spread, and flat minutes.
+_WATCHED = ("_deviation_5m", "_deviation_15m", "_deviation_60m", "_zscore_24h", "_flat_minutes")
+_DETECTED = np.array([i for i, name in enumerate(FEATURES) if name.endswith(_WATCHED)])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
 FLAT_CAP = 10.0
@@ -88,11 +86,9 @@ class Scorecard:
     contract: str
     machines: tuple[str, ...]
     scales: NDArray[np.float64]  # (machines + 1, detected features)
-    isolation: Trees
-    isolation_norm: float
-    centre: NDArray[np.float64]  # (8,)
-    precision: NDArray[np.float64]  # (8, 8)
-    tails: dict[str, Tail]
+    detector: Channels  # over scaled features
+    tails: dict[str, Tail]  # of the supervised and the combined evidence, where there is a classifier
+    bands: Bands
     classes: tuple[str, ...]
     classifier: Trees | None
     time_to_failure: Trees | None
@@ -106,40 +102,32 @@ class Scorecard:
         return np.asarray(detected(x) / self.scales[rows])
 
     def channels(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> dict[str, NDArray[np.float64]]:
-        """Raw detector values (n,) each: isolation depth, the largest deviation, and T² over the short window.
-
-        An isolation forest alone hardly sees a fault of one or two dimensions; the largest deviation does, and T²
-        sees combinations that are unusual though each part is not.
-        """
-        scaled = self.scaled(x, equipment)
-        depth = self.isolation.mean(scaled)[:, 0]
-        centred = scaled[:, : len(_SHORT)] - self.centre
-        return {
-            "isolation": 2.0 ** (-depth / self.isolation_norm),
-            "largest": np.abs(scaled).max(axis=1),
-            "t2": np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", centred, self.precision, centred), 0.0)),
-        }
+        """The detector's surprises (n,) by channel; see `ml.channels`."""
+        return self.detector.surprises(self.scaled(x, equipment))
 
     def unsupervised(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
-        """The most surprising channel (n,), not yet corrected for there being three."""
-        raw = self.channels(x, equipment)
-        return np.asarray(np.max([self.tails[name](raw[name]) for name in raw], axis=0))
+        """The most surprising channel (n,), not yet corrected for there being four."""
+        return self.detector.largest(self.scaled(x, equipment))
 
     def combine(self, known_fault: NDArray[np.float64], unsupervised: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated score (n,) from P(known fault) and `unsupervised`'s raw value; rises with both.
 
-        Evidence is combined 0.7 to 0.3 and then calibrated on normal operation; what no label ever described is kept
-        from being outvoted by the detector's own surprise as a floor.
+        Evidence is combined 0.7 to 0.3 and then calibrated on normal operation. From the detector's own 99.99th normal
+        percentile on the score is 0.9 at least, so that labels can't outvote what none of them ever described.
         """
-        own = self.tails["unsupervised"](unsupervised)
+        own = self.detector.tails["unsupervised"](unsupervised)
         if self.classifier is None:
-            return np.asarray(np.interp(own, SURPRISE_AT, SCORE_AT))
-        evidence = self.evidence(known_fault, own)
-        return np.asarray(np.interp(np.maximum(self.tails["combined"](evidence), own), SURPRISE_AT, SCORE_AT))
+            return self.bands.score(own, own)
+        return self.bands.score(self.tails["combined"](self.evidence(known_fault, own)), own)
 
     def evidence(self, known_fault: NDArray[np.float64], surprise: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The weighted sum of both surprises (n,), 0 to CEILING, before calibration."""
-        return SUPERVISED_WEIGHT * self.tails["supervised"](known_fault) + (1 - SUPERVISED_WEIGHT) * surprise
+        """Both surprises (n,) as one, 0 to 8, before calibration: the weighted harmonic mean of what they say of.
+
+        Shares of normal time are averaged harmonically (Wilson 2019): either kind of evidence is enough, which a
+        weighted sum of surprises would not let it be.
+        """
+        known = 10.0 ** self.tails["supervised"](known_fault)
+        return np.asarray(np.log10(SUPERVISED_WEIGHT * known + (1 - SUPERVISED_WEIGHT) * 10.0**surprise))
 
     def probabilities(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """P(action) (n, classes); all on `continue_operation` where there was nothing to learn from."""
@@ -182,7 +170,8 @@ class Scorecard:
             pointing = precedent & (action != NO_PRECEDENT)
             if pointing.any():
                 hours[pointing] = np.expm1(self.time_to_failure.mean(classifier_inputs(x[pointing]))[:, 0])
-        return Scores(anomaly, self.tails["unsupervised"](raw), known_fault, action, confidence, precedent, hours)
+        own = self.detector.tails["unsupervised"](raw)
+        return Scores(anomaly, own, known_fault, action, confidence, precedent, hours)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything as arrays of numbers and text, for an `.npz` that is read without pickle."""
@@ -191,10 +180,8 @@ class Scorecard:
             "machines": np.array(self.machines, dtype=np.str_),
             "classes": np.array(self.classes, dtype=np.str_),
             "scales": self.scales,
-            "isolation_norm": np.array(self.isolation_norm),
-            "centre": self.centre,
-            "precision": self.precision,
-            **self.isolation.arrays("isolation"),
+            "bands": np.array([*self.bands.knots, self.bands.lift, self.bands.minutes]),
+            **self.detector.arrays("detector"),
         }
         for name, tail in self.tails.items():
             arrays |= tail.arrays(f"tail.{name}")
@@ -212,11 +199,9 @@ class Scorecard:
             contract=str(arrays["contract"]),
             machines=tuple(str(name) for name in arrays["machines"]),
             scales=arrays["scales"],
-            isolation=Trees.from_arrays(arrays, "isolation"),
-            isolation_norm=float(arrays["isolation_norm"]),
-            centre=arrays["centre"],
-            precision=arrays["precision"],
+            detector=Channels.from_arrays(arrays, "detector"),
             tails={name: Tail.from_arrays(arrays, f"tail.{name}") for name in names},
+            bands=Bands(arrays["bands"][:3], float(arrays["bands"][3]), float(arrays["bands"][4])),
             classes=tuple(str(name) for name in arrays["classes"]),
             classifier=Trees.from_arrays(arrays, "classifier") if "classifier.roots" in arrays else None,
             time_to_failure=Trees.from_arrays(arrays, "time_to_failure") if "time_to_failure.roots" in arrays else None,

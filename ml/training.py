@@ -60,7 +60,7 @@ def train(
         if refusal:
             _record(connection, training_id, moment, policy, sample, training, held_out, "refused", refusal)
             return _result(training_id, "refused", refusal, None, training, held_out, began, None)
-        bundle = _fit(training, policy)
+        bundle = _fit(training, policy, sample.step)
         scorecard = bundle.scorecard
         figures = evaluation.evaluate(scorecard, held_out, sample.step)
         champion = registry.aliases(settings)[registry.CHAMPION]
@@ -98,15 +98,19 @@ def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
     return None
 
 
-def _fit(training: Labelled, policy: Policy) -> EquipmentAnomalyDetector:
+def _fit(training: Labelled, policy: Policy, step: int) -> EquipmentAnomalyDetector:
     from ml.bundle import EquipmentAnomalyDetector
 
-    return EquipmentAnomalyDetector(seed=policy.seed).fit(
+    return EquipmentAnomalyDetector(
+        seed=policy.seed, weekly=policy.bands_weekly, commissioning_windows=policy.commissioning_windows
+    ).fit(
         training.windows.x,
         training.action,
         equipment=training.windows.equipment,
         hours=training.hours,
         sample_weight=training.weight,
+        ends=training.windows.ends,
+        step=step,
     )
 
 

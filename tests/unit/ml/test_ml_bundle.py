@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
+from ml.calibration import CEILING, Tail
 from ml.errors import RegistryError
 from ml.features import FEATURES, MEASUREMENTS
 from ml.registry import load_bundle
 from ml.scorecard import NO_PRECEDENT, Scorecard, classifier_inputs
-from ml.tail import CEILING, Tail
 
 COLUMN = {name: index for index, name in enumerate(FEATURES)}
 NORMAL, FAULTY = 30_000, 800
@@ -143,8 +143,8 @@ def test_numpy_and_scikit_learn_agree(taught: EquipmentAnomalyDetector, normal: 
     card = taught.scorecard
     theirs = taught.classifier_.predict_proba(classifier_inputs(x))
     assert np.abs(theirs - card.probabilities(x)).max() < 1e-9
-    depth = -taught.isolation_.score_samples(card.scaled(x, None))
-    assert np.abs(depth - card.channels(x, None)["isolation"]).max() < 1e-9
+    depth = -taught.detector_.isolation_.score_samples(card.scaled(x, None))
+    assert np.abs(depth - card.detector.raw(card.scaled(x, None))["isolation"]).max() < 1e-9
     hours = taught.regressor_.predict(classifier_inputs(x))
     assert np.abs(hours - card.time_to_failure.mean(classifier_inputs(x))[:, 0]).max() < 1e-9  # type: ignore[union-attr]
 

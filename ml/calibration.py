@@ -1,0 +1,238 @@
+"""How far out in the tail of normal operation a value lies, and which scores that makes: bands of false-alarm episodes.
+
+Surprise is −log10 of the share of normal time beyond a value: 4 is the 99.99th percentile.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml.bootstrap import blocks, interval
+from ml.episodes import MERGE_MINUTES, MINUTE, episodes, machine_weeks
+
+CEILING = 8.0
+WEEK_MINUTES = 7 * 24 * 60
+# Beyond these shapes a few hundred excesses don't tell a tail from chance: −0.3 ends soon, 0.5 has no variance.
+SHAPES = (-0.3, 0.5)
+BAND_SCORES = (0.5, 0.7, 0.9)
+# Raised rows that say how long an episode lasts.
+_CLUSTER_ROWS = 50
+# Where the lift of what no label describes begins, in tenfold steps below the 99.99th percentile.
+_RAMP = 0.4
+_EXACT = 1e-9
+
+
+class Tail:
+    """The upper tail of a sample: empirical as far as the sample carries, generalised Pareto beyond.
+
+    `knots` are values, `surprise` is −log10 P(normal > knot); both (k,), rising. `scale` and `shape` are the Pareto's,
+    from the last knot on.
+    """
+
+    def __init__(
+        self, knots: NDArray[np.float64], surprise: NDArray[np.float64], scale: float, shape: float = 0.0
+    ) -> None:
+        self.knots = knots
+        self.surprise = surprise
+        self.scale = scale
+        self.shape = shape
+
+    @classmethod
+    def fit(cls, values: NDArray[np.float64], *, decades: bool = False) -> Tail:
+        """Fit on `values` (n,) of normal operation; n below about 50 leaves the tail to the Pareto.
+
+        `decades` says that values are surprises themselves, put together from several: beyond the sample one more of
+        them is one more of theirs.
+        """
+        ordered = np.sort(np.asarray(values, float))
+        # Fewer than five values beyond a quantile say little about where it is.
+        reach = max(0.5, math.log10(max(len(ordered), 10) / 5))
+        grid = np.linspace(0.0, reach, max(2, round(reach * 20)))
+        knots = np.maximum.accumulate(np.quantile(ordered, 1 - 10.0**-grid))
+        start = float(np.quantile(ordered, 1 - 10.0 ** -max(0.3, reach - 1.3)))
+        scale, shape = pareto(ordered[ordered > start] - start)
+        # The excesses over a higher threshold have the same shape and a scale that moves with it.
+        scale = max(scale + shape * float(knots[-1] - start), 0.02 * float(np.std(ordered)), 1e-6)
+        if decades:
+            scale, shape = 1 / math.log(10), 0.0
+        return cls(knots + np.arange(len(knots)) * 1e-12, grid, scale, shape)
+
+    def __call__(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Surprise of `values` (n,), from 0 to CEILING, never falling as values rise."""
+        inside = np.interp(values, self.knots, self.surprise)
+        excess = np.maximum(np.asarray(values, float) - self.knots[-1], 0.0) / self.scale
+        if abs(self.shape) < 1e-6:
+            decades = excess / math.log(10)
+        else:
+            left = np.maximum(1.0 + self.shape * excess, 1e-300)
+            decades = np.log10(left) / self.shape
+        return np.asarray(np.minimum(np.where(excess > 0, self.surprise[-1] + decades, inside), CEILING))
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.float64]]:
+        """As arrays for an `.npz`, keyed by `name`."""
+        return {
+            f"{name}.knots": self.knots,
+            f"{name}.surprise": self.surprise,
+            f"{name}.pareto": np.array([self.scale, self.shape]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[np.float64]], name: str) -> Tail:
+        """The inverse of `arrays`."""
+        scale, shape = arrays[f"{name}.pareto"]
+        return cls(arrays[f"{name}.knots"], arrays[f"{name}.surprise"], float(scale), float(shape))
+
+
+def pareto(excesses: NDArray[np.float64]) -> tuple[float, float]:
+    """Scale and shape of a generalised Pareto by probability-weighted moments (Hosking & Wallis 1987)."""
+    y = np.sort(excesses)
+    n = len(y)
+    if n < 2:
+        return 0.0, 0.0
+    mean = float(y.mean())
+    weighted = float((y * (n - np.arange(1, n + 1)) / (n - 1)).mean())
+    if n < 20 or mean <= 2 * weighted:
+        return mean, 0.0
+    shape = float(np.clip(2 - mean / (mean - 2 * weighted), *SHAPES))
+    return mean * (1 - shape), shape
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Which surprise of the combined evidence makes which score, and where the detector's own lifts it.
+
+    `knots` (3,) are where 0.5, 0.7 and 0.9 begin, `lift` is the detector's own surprise that makes 0.9 whatever the
+    labels know, `minutes` is how long a false episode lasts.
+    """
+
+    knots: NDArray[np.float64]
+    lift: float
+    minutes: float
+
+    def score(self, surprise: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
+        """0–1 (n,) of the combined evidence's `surprise` and the detector's `own`; rises with both."""
+        banded = np.interp(surprise, [0.0, *self.knots, CEILING], [0.0, *BAND_SCORES, 1.0])
+        lifted = np.interp(own, [self.lift - _RAMP, self.lift, CEILING], [0.0, BAND_SCORES[-1], 1.0])
+        return np.asarray(np.maximum(banded, lifted))
+
+
+def bands(weekly: tuple[float, ...], minutes: float, own_9999: float) -> Bands:
+    """The bands whose stated rates are `weekly` false-alarm episodes a machine-week, of `minutes` raised ones each.
+
+    `own_9999` is the detector's surprise at its own 99.99th normal percentile, from where the score is 0.9 at least.
+    """
+    shares = np.clip(np.asarray(weekly) * minutes / WEEK_MINUTES, 10.0 ** (0.1 - CEILING), 0.5)
+    knots = np.minimum(-np.log10(shares), CEILING - 0.1)
+    # Strictly rising, for rates that are stated equal make no bands.
+    knots = np.maximum.accumulate(knots + np.arange(len(knots)) * 1e-6)
+    return Bands(knots, max(min(own_9999, CEILING - 0.1) - _EXACT, 0.1), minutes)
+
+
+def episode_minutes(
+    equipment: NDArray[Any], ends: NDArray[np.int64], values: NDArray[np.float64], step: float
+) -> float:
+    """How many raised minutes make a false-alarm episode, from rows of normal operation, each for `step` minutes.
+
+    Counted at the highest level that still has enough raised rows, for episodes get shorter as the level rises. Where
+    rows are a minute apart the quotient is counted; where they are on a coarser grid, short episodes fall between its
+    rows. If stays above a level are exponential with mean m, a grid of g minutes meets an episode with probability
+    (m/g)(1 − exp(−g/m)), so that rows over episodes is 1 / (1 − exp(−g/m)), which is solved for m. Never below one
+    minute, which is the side of more episodes.
+    """
+    if len(values) < 2 * _CLUSTER_ROWS:
+        return 1.0
+    level = np.partition(values, len(values) - _CLUSTER_ROWS)[len(values) - _CLUSTER_ROWS]
+    raised = values >= level
+    if raised.mean() > 0.05:
+        return 1.0
+    found, rows = len(episodes(equipment, ends, raised, max(MERGE_MINUTES, step))), int(raised.sum())
+    grid = _spacing(equipment, ends)
+    if grid <= 1.5:
+        return max(rows / found, 1.0)
+    share = found / rows
+    return 1.0 if share >= 1 else float(np.clip(-grid / math.log1p(-share), 1.0, WEEK_MINUTES))
+
+
+def _spacing(equipment: NDArray[Any], ends: NDArray[np.int64]) -> float:
+    """Minutes between neighbouring rows of a machine, at the median."""
+    names = equipment.astype(np.str_)
+    order = np.lexsort((ends, names))
+    same = names[order][1:] == names[order][:-1]
+    gaps = np.diff(ends[order])[same]
+    return float(np.median(gaps)) / MINUTE if len(gaps) else math.inf
+
+
+@dataclass(frozen=True)
+class BandRate:
+    """False-alarm episodes a machine-week from a score on: stated, and measured with its interval."""
+
+    score: float
+    stated: float
+    measured: float
+    low: float
+    high: float
+
+
+def band_rates(
+    equipment: NDArray[Any],
+    ends: NDArray[np.int64],
+    scores: NDArray[np.float64],
+    stated: tuple[float, ...],
+    step: float = 1.0,
+    minutes: float = 1.0,
+    level: float = 0.9,
+) -> list[BandRate]:
+    """What each band's rate was on normal rows (n,) that stand for `step` minutes each.
+
+    Where rows are a minute apart episodes are counted. On a coarser grid the raised minutes are estimated, and
+    `minutes` of them make an episode (`episode_minutes`); never fewer episodes than the grid itself met. The interval
+    draws whole machine-days; where nothing was raised its upper end is the rule of three's, so that silence over a
+    short time isn't taken for a rate of 0.
+    """
+    weeks = machine_weeks(equipment, step)
+    if not len(scores):
+        nothing = (math.nan, math.nan, math.nan)
+        return [BandRate(score, rate, *nothing) for score, rate in zip(BAND_SCORES, stated, strict=True)]
+    dense = _spacing(equipment, ends) <= 1.5
+    names, days = equipment.astype(np.str_), blocks(equipment, ends)
+    order = np.lexsort((ends, names))
+    found = []
+    for score, rate in zip(BAND_SCORES, stated, strict=True):
+        raised = scores >= score
+        starts = _starts(names, ends, raised, order, max(MERGE_MINUTES, step))
+        count = starts.astype(float)
+        if not dense and starts.any():
+            # An episode's rows share what it counts for, so that drawing days draws it with them.
+            count = raised * max(step / max(minutes, 1.0), float(starts.sum() / raised.sum()))
+
+        def weekly(weight: NDArray[np.float64], count: NDArray[np.float64] = count) -> float:
+            covered = float(weight.sum()) * step / WEEK_MINUTES
+            return float((count * weight).sum()) / covered if covered else math.nan
+
+        low, high = interval(weekly, days, level=level, draws=300)
+        if not starts.any():
+            high = -math.log((1 - level) / 2) / weeks
+        found.append(BandRate(score, rate, float(count.sum()) / weeks, low, high))
+    return found
+
+
+def _starts(
+    names: NDArray[np.str_],
+    ends: NDArray[np.int64],
+    raised: NDArray[np.bool_],
+    order: NDArray[np.int64],
+    merge_minutes: float,
+) -> NDArray[np.bool_]:
+    """Which of the `raised` rows (n,) begin an episode, in the sense of `ml.episodes`."""
+    rows = order[raised[order]]
+    starts = np.zeros(len(ends), bool)
+    if len(rows):
+        new = np.ones(len(rows), bool)
+        new[1:] = (names[rows][1:] != names[rows][:-1]) | (np.diff(ends[rows]) > merge_minutes * MINUTE)
+        starts[rows[new]] = True
+    return starts

@@ -1,0 +1,145 @@
+"""The anomaly detector as a scikit-learn estimator: isolation forest, PCA T² and Q, and the largest deviation.
+
+The bundle uses it on features, the scoreboard on raw channels, where rows are a time series (`half_life`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.ensemble import IsolationForest
+from sklearn.ensemble._iforest import _average_path_length
+
+from ml.calibration import Tail
+from ml.channels import Channels
+from ml.series import Memory
+from ml.trees import Trees
+
+
+class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """Says how strange a row of numbers is, as surprise: −log10 of the share of normal rows that are as strange.
+
+    `half_life` (rows; 0 is none) makes it a detector of a time series: it learns what single rows look like and judges
+    their recent mean by it, so that noise averages out and what stays is a shift beyond where single rows lie. With
+    `drift` levels may move as fast as they did in training. `variance` is the share that the kept components explain.
+    `standardise` is for inputs that aren't in units of their normal spread yet.
+    """
+
+    def __init__(
+        self,
+        half_life: float = 0.0,
+        drift: bool = True,
+        variance: float = 0.9,
+        trees: int = 100,
+        standardise: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.half_life = half_life
+        self.drift = drift
+        self.variance = variance
+        self.trees = trees
+        self.standardise = standardise
+        self.seed = seed
+
+    def fit(self, x: ArrayLike, y: None = None) -> Detector:
+        """Fit on `x` (n, d) of normal operation; NaN is taken for the column's median.
+
+        A series is in order of time, and what is scored later follows it.
+        """
+        rows = np.asarray(x, float)
+        if rows.ndim != 2 or len(rows) < 2:
+            raise ValueError(f"a detector learns from two rows or more of numbers. Got: {rows.shape}")
+        self.n_features_in_ = rows.shape[1]
+        self.fill_ = np.array([_median(column) for column in rows.T])
+        rows = self._filled(rows)
+        width = rows.shape[1]
+        self.memory_ = Memory.fit(rows, self.half_life, drift=self.drift) if self.half_life > 0 else None
+        self.centre_, self.scale_ = np.zeros(width), np.ones(width)
+        if self.memory_ is not None:
+            rows = rows - self.memory_.centre
+        if self.standardise:
+            self.centre_ = np.median(rows, axis=0) if self.memory_ is None else self.centre_
+            spread = np.sqrt(((rows - self.centre_) ** 2).mean(axis=0))
+            self.scale_ = np.where(spread > 1e-9 * np.maximum(np.abs(self.fill_), 1e-9), spread, 1.0)
+        scaled = (rows - self.centre_) / self.scale_
+        self.isolation_ = IsolationForest(
+            n_estimators=self.trees, max_samples=min(512, len(scaled)), random_state=self.seed
+        ).fit(scaled)
+        self.components_, self.variances_ = components(scaled, self.variance)
+        self.tails_: dict[str, Tail] = {}
+        raw = self.channels_.raw(rows)
+        self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
+        self.tails_["unsupervised"] = Tail.fit(self.channels_.largest(rows), decades=True)
+        return self
+
+    def _filled(self, x: ArrayLike) -> NDArray[np.float64]:
+        rows = np.asarray(x, float)
+        return np.where(np.isfinite(rows), rows, self.fill_)
+
+    def _inputs(self, x: ArrayLike) -> NDArray[np.float64]:
+        rows = self._filled(x)
+        return rows if self.memory_ is None else self.memory_.views(rows)
+
+    @property
+    def channels_(self) -> Channels:
+        """The fitted state over `_inputs` as plain arrays, which is what scores."""
+        trees = self.isolation_.estimators_
+        lengths = [(_node_depths(t.tree_) + _average_path_length(t.tree_.n_node_samples))[:, None] for t in trees]
+        norm = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
+        return Channels(
+            self.centre_, self.scale_, Trees.of(trees, lengths), norm, self.components_, self.variances_, self.tails_
+        )
+
+    def channels(self, x: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """Surprise (n,) by channel: isolation, largest, t2, q."""
+        return self.channels_.surprises(self._inputs(x))
+
+    def score_samples(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Surprise (n,), 0 to 8: higher is stranger, unlike scikit-learn's own detectors. A series goes on from
+        where training ended."""
+        return self.channels_.surprise(self._inputs(x))
+
+    def threshold(self, false_alarm_rate: float) -> float:
+        """The surprise that this share of the training time's rows lies beyond, in (0, 1)."""
+        if not 0 < false_alarm_rate < 1:
+            raise ValueError(f"a false-alarm rate must be between 0 and 1. Got: {false_alarm_rate}")
+        return -math.log10(false_alarm_rate)
+
+    def predict(self, x: ArrayLike, false_alarm_rate: float = 0.01) -> NDArray[np.int64]:
+        """−1 (n,) where a row is stranger than that share of normal time, else 1, as scikit-learn has it."""
+        return np.where(self.score_samples(x) > self.threshold(false_alarm_rate), -1, 1)
+
+
+def components(scaled: NDArray[np.float64], variance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Principal components (k, d) of `scaled` (n, d) about 0 that explain `variance` of it, and their variances (k,).
+
+    The covariance is shrunk towards its diagonal by d / (d + n): with few rows small variances are chance, and T²
+    would divide by them.
+    """
+    rows, width = scaled.shape
+    covariance = scaled.T @ scaled / rows
+    weight = width / (width + rows)
+    covariance = (1 - weight) * covariance + weight * np.diag(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = np.maximum(values[::-1], 1e-9), vectors[:, ::-1]
+    kept = min(int(np.searchsorted(np.cumsum(values) / values.sum(), variance)) + 1, width)
+    return np.ascontiguousarray(vectors[:, :kept].T), np.ascontiguousarray(values[:kept])
+
+
+def _median(column: NDArray[np.float64]) -> float:
+    known = column[np.isfinite(column)]
+    return float(np.median(known)) if len(known) else 0.0
+
+
+def _node_depths(tree: Any) -> NDArray[np.float64]:
+    """Edges from the root to each node (nodes,); children always come after their parent."""
+    depth = np.zeros(tree.node_count)
+    for node in range(tree.node_count):
+        for child in (tree.children_left[node], tree.children_right[node]):
+            if child >= 0:
+                depth[child] = depth[node] + 1
+    return depth

@@ -1,0 +1,127 @@
+"""The detector: each channel sees what it is there for, and plain arrays answer as the estimator does."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+
+from ml.channels import NAMES, Channels
+from ml.detector import Detector, components
+from ml.series import Memory
+
+ROWS = 4000
+
+
+def _rows(seed: int, count: int = ROWS) -> np.ndarray:
+    """Six inputs of which three pairs move together."""
+    rng = np.random.default_rng(seed)
+    common = rng.normal(size=(count, 3))
+    return np.hstack([common, common]) + 0.2 * rng.normal(size=(count, 6))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Detector:
+    return Detector(trees=30).fit(_rows(1))
+
+
+def test_its_surprise_is_the_share_of_normal_rows_beyond(fitted: Detector) -> None:
+    scores = fitted.score_samples(_rows(2))
+    for rate in (0.1, 0.01):
+        assert (scores > fitted.threshold(rate)).mean() == pytest.approx(rate, rel=0.5)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        fitted.threshold(1.0)
+    assert (fitted.predict(_rows(2), 0.1) == -1).mean() == pytest.approx(0.1, rel=0.5)
+
+
+def test_q_sees_a_broken_correlation_and_t2_a_far_combination(fitted: Detector) -> None:
+    """Neither is far out in any one input."""
+    apart = np.zeros((1, 6))
+    apart[0, [0, 3]] = 1.0, -1.0
+    far = np.full((1, 6), 2.2)
+    for row, channel in ((apart, "q"), (far, "t2")):
+        found = fitted.channels(row)
+        assert set(found) == set(NAMES)
+        assert found[channel][0] > 2.5 > found["largest"][0]
+    alone = np.zeros((1, 6))
+    alone[0, 2] = 9.0
+    assert fitted.channels(alone)["largest"][0] > 4
+
+
+def test_plain_arrays_answer_as_the_estimator(fitted: Detector, tmp_path: Path) -> None:
+    import skops.io
+
+    x = _rows(3, 200) * np.linspace(0.5, 4, 200)[:, None]
+    np.savez(tmp_path / "d.npz", **fitted.channels_.arrays("d"))  # type: ignore[arg-type]
+    with np.load(tmp_path / "d.npz", allow_pickle=False) as arrays:
+        again = Channels.from_arrays(dict(arrays), "d")
+    assert np.array_equal(again.surprise(x), fitted.score_samples(x))
+    assert np.allclose(again.raw(x)["isolation"], -fitted.isolation_.score_samples(x / fitted.scale_
+        - fitted.centre_ / fitted.scale_))  # fmt: skip
+    skops.io.dump(fitted, tmp_path / "d.skops")
+    trusted = ["ml.calibration.Tail", "ml.detector.Detector", "sklearn.tree._tree.Tree"]
+    loaded = skops.io.load(tmp_path / "d.skops", trusted=trusted)
+    assert np.array_equal(loaded.score_samples(x), fitted.score_samples(x))
+
+
+def test_a_column_that_never_moved_or_was_never_measured_is_no_error() -> None:
+    x = _rows(4, 500)
+    x[:, 1], x[:, 2] = 7.0, np.nan
+    found = Detector(trees=5).fit(x).score_samples(np.vstack([x[:5], np.full((1, 6), np.nan)]))
+    assert np.isfinite(found).all() and found[-1] < 2
+    with pytest.raises(ValueError, match="two rows"):
+        Detector().fit(x[:1])
+
+
+@given(st.integers(1, 12), st.integers(2, 60), st.floats(0.1, 1.0))
+def test_components_are_orthonormal_and_their_variances_positive(width: int, rows: int, variance: float) -> None:
+    scaled = np.random.default_rng(width * 100 + rows).normal(size=(rows, width))
+    kept, variances = components(scaled, variance)
+    assert 1 <= len(kept) <= width
+    assert np.allclose(kept @ kept.T, np.eye(len(kept)), atol=1e-9)
+    assert (variances > 0).all() and (np.diff(variances) <= 1e-12).all()
+
+
+def test_a_series_sees_a_shift_that_single_rows_hide_in_noise_but_not_a_drift_it_knows() -> None:
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(1400, 3))
+    x[:, 2] += np.arange(1400) * 0.01
+    train, judged = x[:400], x[400:].copy()
+    judged[500:, 0] += 5.0
+    series = Detector(half_life=10, trees=20).fit(train)
+    scores = series.score_samples(judged)
+    limit = series.threshold(0.01)
+    assert (scores[:500] > limit).mean() < 0.02
+    assert (scores[540:] > limit).mean() > 0.9
+    still = Detector(half_life=10, drift=False, trees=20).fit(train)
+    assert (still.score_samples(judged[:500])[300:] > limit).mean() > 0.9, (
+        "without drift a rig that warms up is a fault"
+    )
+
+
+@settings(max_examples=25)
+@given(st.floats(1, 50), st.booleans(), st.integers(0, 5))
+def test_a_memory_survives_its_arrays_and_a_level_is_no_faster_than_it_was(
+    half_life: float, drift: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(80, 2)).cumsum(axis=0)
+    memory = Memory.fit(x, half_life, drift=drift)
+    again = Memory.from_arrays(memory.arrays("m"), "m")
+    assert np.array_equal(again.views(x), memory.views(x))
+    assert drift or not memory.speed.any()
+    quarters = np.array([part.mean(axis=0) for part in np.split(x, 4)])
+    assert (memory.speed * 20 <= np.abs(np.diff(quarters, axis=0)).max(axis=0) + 1e-9).all()
+
+
+def test_it_is_an_estimator_like_others() -> None:
+    assert clone(Detector(half_life=3, variance=0.8)).get_params()["variance"] == 0.8
+    x = _rows(6, 300)
+    same = [Detector(trees=5, seed=3).fit(x).score_samples(x) for _ in range(2)]
+    assert np.array_equal(*same)
+    assert math.isclose(Detector().threshold(0.001), 3.0)
