@@ -24,7 +24,7 @@ from stack.steps import FIRST_BUILD, FIRST_BUILD_VARS
 SEEDS = (11, 12, 13)
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 90
-JUDGED_DAYS = 21
+JUDGED_DAYS = 14
 # As `make demo` builds it, with every minute of the judged time and as many days before it as it has there.
 VARIABLES = FIRST_BUILD_VARS | {"gold_days": JUDGED_DAYS + 30, "gold_dense_days": JUDGED_DAYS}
 
