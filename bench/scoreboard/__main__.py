@@ -76,7 +76,7 @@ def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -
     wanted = [name for name in names if name not in left_out]
     for name in wanted:
         sets[name].check(data)
-    began, on = time.monotonic(), machine()
+    began, on, code = time.monotonic(), machine(), commit()
     found: dict[str, Any] = {}
     took: dict[str, float] = {}
     failed = []
@@ -101,7 +101,7 @@ def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -
     made = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command,
-        "commit": commit(),
+        "commit": code,
         "machine": on,
         "versions": {"Python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
         "seconds": time.monotonic() - began,

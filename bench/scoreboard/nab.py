@@ -164,7 +164,7 @@ def result(seen: list[Seen]) -> dict[str, Any]:
             " there is nothing to put beside these."
         ),
         "tables": {"By window": [row for one in seen for row in _by_window(one)]},
-        "findings": [_finding(one) for one in seen if one.scores is not None],
+        "findings": [*_found_by(seen), *(_finding(one) for one in seen if one.scores is not None)],
     }
 
 
@@ -183,6 +183,23 @@ def _by_window(seen: Seen) -> list[dict[str, Any]]:
             }
         )  # fmt: skip
     return rows
+
+
+def _found_by(seen: list[Seen]) -> list[str]:
+    """A sentence a window that not all detectors found."""
+    said = []
+    for series in {one.series.path: one.series for one in seen}.values():
+        own = [one for one in seen if one.series.path == series.path]
+        for start, end in judged_windows(series):
+            by = [
+                f"{one.path}, {one.detector}"
+                for one in own
+                if (np.asarray((one.ends >= start) & (one.ends <= end)) & one.raised).any()
+            ]
+            if len(by) < len(own):
+                which = f"{series.path.name}, window of {start:%Y-%m-%d %H:%M}"
+                said.append(f"{which}: found by {'; '.join(by)} alone." if by else f"{which}: found by none.")
+    return said
 
 
 def _finding(seen: Seen) -> str:

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.scoreboard.product import CRITICAL, SHOWN
 from ml.episodes import MERGE_MINUTES, MINUTE, Episodes, episodes, machine_weeks
 from ml.features import micros
+from ml.policy import Policy
 from simulator.faults import MECHANICAL, MODES
 from simulator.judgments import ACTIONS
 
@@ -198,8 +200,9 @@ def findings(judged: list[Judged], threshold: float) -> list[str]:
             highest = f"highest score {inside.max():.2f}" if len(inside) else "no window was scored"
             mode, machine = one.faults.mode[fault], one.faults.machine[fault]
             said.append(
-                f"Missed (seed {one.seed}): {mode} of {machine}, {highest} in {len(inside)} windows; it would have"
-                f" failed after {(full - start) / _HOUR:.1f} h and had grown to {grown:.0%}."
+                f"Missed (seed {one.seed}): {mode} of {machine}, {highest} in {len(inside)} windows of"
+                f" {(end - start) / _HOUR:.1f} h; {(full - start) / _HOUR:.1f} h make it whole, and it had grown to"
+                f" {grown:.0%}."
             )
     false: Counter[str] = Counter()
     actions: Counter[str] = Counter()
@@ -211,7 +214,24 @@ def findings(judged: list[Judged], threshold: float) -> list[str]:
         machines = ", ".join(f"{machine} {count}" for machine, count in false.most_common(3))
         words = ", ".join(f"{action} {count}" for action, count in actions.most_common(3))
         said.append(f"Of {total} false alarms most are of {machines}; they said {words}.")
+    said += [_band(judged, score, weekly) for score, weekly in _bands()]
     return said
+
+
+def _bands() -> tuple[tuple[float, float], ...]:
+    """Scores that recommendations hang on, with the false alarms a machine-week that each is shipped to stand for."""
+    _, significant, critical = Policy().bands_weekly
+    return (SHOWN, significant), (CRITICAL, critical)
+
+
+def _band(judged: list[Judged], score: float, weekly: float) -> str:
+    """What a band says that it is beside what it was; on little time a rare one can't be told."""
+    false = sum(int((alarms(one, score).found == NORMAL).sum()) for one in judged)
+    weeks = sum(machine_weeks(one.machines[one.fault == NORMAL]) for one in judged)
+    return (
+        f"The band at {score} stands for {weekly:.2f} false alarms a machine-week: {weekly * weeks:.1f} in"
+        f" {weeks:.0f} machine-weeks, and {false} came."
+    )
 
 
 def _delays(one: Judged, first: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -7,8 +7,10 @@ from typing import Any
 
 _OPENING = """# Scoreboard
 
-Written by `{command}` in {minutes:.0f} minutes; every figure is of this run, bad ones included, and `scoreboard.json`
-holds the same unrounded. {commit}, {at}, on {machine}. {versions}.
+Written by `{command}` in {minutes:.0f} minutes.
+Every figure is of this run, bad ones included, and `scoreboard.json` holds the same unrounded.
+
+{commit}, {at}, on {machine}. {versions}.
 
 Rows said to be *published* are others' figures, never run here. F1 is 2 TP / (2 TP + FP + FN), FAR the share of
 what is normal that was flagged, MAR the share of what is anomalous that was not; – is a figure that there was nothing
@@ -22,8 +24,8 @@ def page(scoreboard: Mapping[str, Any]) -> str:
     made = scoreboard["made"]
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
     parts = [_OPENING.format(**made | {"minutes": made["seconds"] / 60, "versions": versions})]
-    if aims := _aims(scoreboard["sets"]):
-        parts.append("## What was aimed at\n\n" + aims)
+    if any(found.get("aims") for found in scoreboard["sets"].values()):
+        parts.append("## What was aimed at\n\n" + _aims(scoreboard["sets"]))
     parts += [f"## Left out: {name}\n\n{reason}\n" for name, reason in scoreboard["left_out"].items()]
     parts += [_set(name, found, made["took"][name]) for name, found in scoreboard["sets"].items()]
     return "\n".join(parts)

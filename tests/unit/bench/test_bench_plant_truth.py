@@ -89,9 +89,11 @@ def test_modes_have_a_row_each(judged: Judged) -> None:
 
 
 def test_what_is_bad_is_said(judged: Judged) -> None:
-    missed, false = findings([judged], 0.7)
+    missed, false, significant, critical = findings([judged], 0.7)
     assert missed.startswith("Missed (seed 5): cooling_loss of Q, highest score 0.10 in 100 windows")
     assert "had grown to 100%" in missed
+    assert significant.startswith("The band at 0.7 stands for 0.23 false alarms a machine-week: 0.0 in 0 machine-weeks")
+    assert significant.endswith("and 1 came.") and critical.endswith("and 0 came.")
     assert false == "Of 1 false alarms most are of Q 1; they said check_blockage 1."
 
 
