@@ -2,6 +2,6 @@
 
 A set is a module with `run(data, folder)`: `data` is the folder of data sets, `folder` an empty one to work in. It
 gives JSON-able `protocol` and `guards` (text), `rows` and `published` (figures by name, one table), and where it has
-them `title`, `published_note`, `tables` (further ones by title), `aims` (`aims.aim`) and `findings` (sentences made
-from figures).
+them `title`, `published_note`, `tables` (further ones by title), `aims` (`aims.aim`), `findings` (sentences made from
+figures) and `failed` (what could not be had, why).
 """

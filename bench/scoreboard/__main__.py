@@ -97,6 +97,8 @@ def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -
                 )
                 continue
             took[name] = time.monotonic() - begun
+            if "failed" in found[name]:
+                failed.append(name)
             typer.echo(f"== {name}: {took[name]:.0f} s", err=True)
     made = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),

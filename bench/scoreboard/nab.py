@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from bench.scoreboard import estimators
 from bench.scoreboard.estimators import Estimator
 from bench.scoreboard.files import NAB_PROBATION, Series, nab_paths, read_series
-from bench.scoreboard.product import SHOWN, product, shortened
+from bench.scoreboard.product import SHOWN, product, reason, shortened
 from ml.episodes import episodes, machine_weeks
 from warehouse.settings import HOME
 
@@ -50,11 +51,15 @@ def check(data: Path) -> None:
 def run(data: Path, folder: Path) -> dict[str, Any]:
     """Every series under `data`/nab; the product's path in `folder`, a warehouse a series."""
     seen: list[Seen] = []
+    failed = []
     for path in nab_paths(data):
         series = read_series(path)
         seen += raw(series)
-        seen.append(_product(series, folder / path.stem))
-    return result(seen)
+        try:
+            seen.append(_product(series, folder / path.stem))
+        except (CalledProcessError, RuntimeError) as error:  # it must not cost the figures of the raw channel
+            failed.append(f"Product path, {path.name}: {reason(error)}.")
+    return result(seen) | ({"failed": " ".join(failed)} if failed else {})
 
 
 def raw(series: Series) -> list[Seen]:

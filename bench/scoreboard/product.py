@@ -108,6 +108,13 @@ def _say(arguments: tuple[str, ...]) -> None:
     typer.echo(f"$ python -m {' '.join(arguments)}", err=True)
 
 
+def reason(error: Exception) -> str:
+    """What to say of a path that failed; the command's own output is on stderr."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"python -m {' '.join(error.cmd[2:5])} ended with exit code {error.returncode}"
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
+
+
 def shortened(variables: Mapping[str, object]) -> str:
     """dbt vars that differ from those shipped, as the report says them."""
     return ", ".join(f"`{name}` {value}" for name, value in variables.items())

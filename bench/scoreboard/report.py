@@ -52,6 +52,8 @@ def _set(name: str, found: Mapping[str, Any], seconds: float) -> str:
     ]
     if note := found.get("published_note"):
         parts.append(f"{note}\n")
+    if failed := found.get("failed"):
+        parts.append(f"**Failed.** {failed}\n")
     bad = [*_short(found), *found.get("findings", [])]
     if bad:
         parts.append("**What is bad, and why.**\n\n" + "\n".join(f"- {sentence}" for sentence in bad) + "\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bench.scoreboard.aims import aim
 from bench.scoreboard.counts import Counts, pooled
 from bench.scoreboard.estimators import Estimator
 from bench.scoreboard.files import SKAB_TRAINING_ROWS, Experiment, read_experiment, skab_paths
-from bench.scoreboard.product import SHOWN
+from bench.scoreboard.product import SHOWN, reason
 
 OURS = "ours"
 ESTIMATORS: dict[str, Estimator] = {
@@ -43,8 +44,10 @@ def run(data: Path, folder: Path) -> dict[str, Any]:
     """Every experiment under `data`/skab; the product's path in `folder`."""
     experiments = [read_experiment(path) for path in skab_paths(data)]
     flags = flagged(experiments)
-    windows = skab_path.run(experiments, folder)
-    return result(experiments, flags, windows)
+    try:
+        return result(experiments, flags, skab_path.run(experiments, folder))
+    except (CalledProcessError, RuntimeError) as error:  # it must not cost the figures of the raw channels
+        return result(experiments, flags, []) | {"failed": f"Product path: {reason(error)}."}
 
 
 def flagged(experiments: list[Experiment]) -> Flags:
@@ -81,9 +84,11 @@ def result(experiments: list[Experiment], flags: Flags, windows: list[skab_path.
     counts = [Counts.of(one.scores >= SHOWN, one.inside) for one in windows]
     total = pooled(counts)
     everything = pooled([Counts.of(np.ones(len(one.inside), bool), one.inside) for one in windows])
-    minutes = {"path": "product path, by the minute", "files": len(windows), "judged": total.anomalous + total.normal}
-    rows.append(minutes | {"detector": f"score ≥ {SHOWN}"} | total.figures())
-    rows.append(minutes | {"detector": "flag everything"} | everything.figures())
+    if windows:
+        judged = total.anomalous + total.normal
+        minutes = {"path": "product path, by the minute", "files": len(windows), "judged": judged}
+        rows.append(minutes | {"detector": f"score ≥ {SHOWN}"} | total.figures())
+        rows.append(minutes | {"detector": "flag everything"} | everything.figures())
     own = next(row for row in rows if row["detector"] == OURS)
     folders = sorted({one.name.partition("/")[0] for one in experiments})
     return {
@@ -125,8 +130,9 @@ def result(experiments: list[Experiment], flags: Flags, windows: list[skab_path.
 
 def _by_file(experiments: list[Experiment], flags: Flags, windows: list[skab_path.Judged]) -> list[dict[str, Any]]:
     rows = []
-    for number, (one, minutes) in enumerate(zip(experiments, windows, strict=True)):
+    for number, one in enumerate(experiments):
         seconds = Counts.of(flags[OURS][number], _judged(one)).figures()
+        minutes = windows[number] if windows else skab_path.NOTHING
         ours = Counts.of(minutes.scores >= SHOWN, minutes.inside).figures()
         rows.append(
             {"file": one.name}
@@ -170,6 +176,8 @@ def where_false(experiments: list[Experiment], flags: list[NDArray[np.bool_]]) -
 
 
 def _product_findings(windows: list[skab_path.Judged]) -> list[str]:
+    if not windows:
+        return []
     readings, landed = sum(one.readings for one in windows), sum(one.landed for one in windows)
     areas = [one.area for one in windows if one.area is not None]
     said = [f"Product path: of {readings:,} readings in the files the replay landed {landed:,}."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,18 +18,22 @@ from bench.scoreboard.product import Product, listening, product, shortened
 from warehouse.roles import Role, connect
 from warehouse.server import free_port
 
-# A baseline is made of closed days, and training holds the last fifth of its time out.
-PAST_DAYS = 4
+# A baseline is made of closed days, and training holds the last fifth of its time out and refuses fewer than 200
+# minutes before it: a file has six whole ones a day.
+FEWEST_DAYS = 4
+_MINUTES_WANTED, _MINUTES_A_DAY = 220, 6
 FASTEST = 10.0
 # What the simulator serves and the worker lands side by side on two cores, in files at ten times their speed.
 _FILES_AT_FASTEST = 16
 MAP = "maps/skab.yml"
 VARIABLES = {"baseline_min_minutes": 5}
+_GOLD_DAYS = 30  # as shipped
 PROTOCOL = (
     "All files are replayed at once through OPC UA at up to"
     f" {FASTEST:.0f} times their speed, their spacing kept in the source timestamps; each is a machine. The training"
-    f" rows are its past, backfilled to each of the {PAST_DAYS} days before: a baseline is made of closed days. Of the"
-    f" settings, {shortened(VARIABLES)} stands in for 60, the hour of past that these files don't have."
+    f" rows are its past, backfilled to each of the {FEWEST_DAYS} days before, more if there are few files: a baseline"
+    " is made of closed days, and training refuses a handful of minutes; the copies add no knowledge. Of the settings,"
+    f" {shortened(VARIABLES)} stands in for 60, the hour of past that these files don't have."
 )
 
 
@@ -50,6 +55,9 @@ class Judged:
         return float(roc_auc_score(self.inside, self.scores)) if both else None
 
 
+NOTHING = Judged(np.empty(0), np.empty(0, dtype=bool), 0, 0)
+
+
 def run(experiments: Sequence[Experiment], folder: Path) -> list[Judged]:
     """One result an experiment, in the order given."""
     with product(folder) as one:
@@ -59,8 +67,9 @@ def run(experiments: Sequence[Experiment], folder: Path) -> list[Judged]:
 def _judge(one: Product, experiments: Sequence[Experiment], folder: Path) -> list[Judged]:
     files = without_labels(experiments, folder / "files")
     today = datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0)
-    past = write_past(files, folder / "past", [today - timedelta(days=back) for back in range(PAST_DAYS, 0, -1)])
-    variables = json.dumps(VARIABLES)
+    days = past_days(len(files))
+    past = write_past(files, folder / "past", [today - timedelta(days=back) for back in range(days, 0, -1)])
+    variables = json.dumps(VARIABLES | ({"gold_days": days + 2} if days > _GOLD_DAYS - 2 else {}))
     one.run("ingest", "backfill", *map(str, past), "--map", MAP)
     one.run("warehouse", "transform", "--vars", variables)
     one.run("ml", "train", "--bootstrap")
@@ -122,6 +131,11 @@ def label(
             judged.append(end)
             inside.append(rows.mean() > 0.5)
     return judged, np.array(inside, dtype=bool)
+
+
+def past_days(files: int) -> int:
+    """On how many days the past is repeated, so that four fifths of it are enough minutes to train on."""
+    return max(FEWEST_DAYS, math.ceil(_MINUTES_WANTED / (0.8 * _MINUTES_A_DAY * max(files, 1))) + 1)
 
 
 def speed(files: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from subprocess import CalledProcessError
 from typing import Any
 
 import numpy as np
@@ -174,6 +175,25 @@ def test_a_window_of_the_probation_is_not_judged(tmp_path: Path) -> None:
     (tmp_path / "windows.json").write_text(json.dumps({"machine.csv": [early, *windows]}))
     one = read_series(path)
     assert (len(one.windows), len(nab.judged_windows(one))) == (2, 1)
+
+
+def test_a_product_path_that_fails_leaves_the_raw_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(experiments: object, folder: Path) -> list[skab.skab_path.Judged]:
+        raise CalledProcessError(1, ["python", "-m", "ml", "train", "--bootstrap"])
+
+    monkeypatch.setattr(skab.skab_path, "run", refused)
+    monkeypatch.setattr(skab, "ESTIMATORS", {"T² + Q": t2_and_q, skab.OURS: t2_and_q})
+    experiment(tmp_path / "skab" / "valve1" / "1.csv")
+    found = skab.run(tmp_path, tmp_path)
+    assert found["failed"] == "Product path: python -m ml train --bootstrap ended with exit code 1."
+    assert [row["detector"] for row in found["rows"]] == ["T² + Q", skab.OURS]
+    assert found["rows"][1]["MAR %"] < 20
+    assert {one["figure"]: one["held"] for one in found["aims"]}["F1, ours, raw channels"]
+
+    sets = {"skab": command.Set(lambda data, folder: found)}
+    scoreboard, failed = command.board(tmp_path, ["skab"], sets, "c")
+    assert failed == ["skab"]
+    assert "**Failed.** Product path: python -m ml train --bootstrap ended with exit code 1." in page(scoreboard)
 
 
 def test_figures_are_shown_as_they_are() -> None:

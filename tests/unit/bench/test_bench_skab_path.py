@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from bench.scoreboard.files import SKAB_CHANNELS, SKAB_TRAINING_ROWS, read_experiment
-from bench.scoreboard.skab_path import FASTEST, label, speed, without_labels, write_past
+from bench.scoreboard.skab_path import FASTEST, label, past_days, speed, without_labels, write_past
 from ingest.files.mapping import load_mapping
 from simulator.replay import read_recording
 from tests.unit.bench.test_bench_scoreboard import experiment
@@ -45,6 +45,12 @@ def test_the_past_is_the_training_rows(tmp_path: Path) -> None:
         pd.Timestamp("2026-05-01 09:00:00"), pd.Timestamp("2026-05-01 09:00:01"), pd.Timestamp("2026-05-02 09:00:00")
     ]  # fmt: skip
     assert found.Pressure.iloc[0] == found.Pressure.iloc[SKAB_TRAINING_ROWS]
+
+
+def test_few_files_have_a_longer_past() -> None:
+    assert past_days(16) == past_days(34) == 4
+    for files in (1, 3, 8):
+        assert 0.8 * (past_days(files) - 1) * 6 * files >= 200  # what training asks for
 
 
 def test_many_files_are_served_slower() -> None:
