@@ -91,7 +91,7 @@ def product(folder: Path) -> Iterator[Product]:
         yield Product(settings)
 
 
-def listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 60.0) -> None:
+def listening(port: int, process: subprocess.Popen[bytes], timeout_s: float = 300.0) -> None:
     """Return once `process` answers at `port` of this machine; raises RuntimeError where it doesn't."""
     until = time.monotonic() + timeout_s
     while time.monotonic() < until and process.poll() is None:
