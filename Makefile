@@ -6,14 +6,15 @@ SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
   $$python -c '$(SUPPORTED)' >/dev/null 2>&1 && { echo $$python; break; }; done)
 PLANT ?= plant.yml
+DATA ?= ../shared/data
 VENV := .venv
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test e2e faults smoke bench lint docs clean
+.PHONY: help demo run test e2e faults smoke bench scoreboard lint docs clean
 
 help: ## this list
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-7s %s\n' "$$name" "$$what"; done
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | while IFS="$$(printf '\t')" read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 demo: $(INSTALLED) ## the whole system with a demo plant and 90 days of history, until Ctrl-C
 	@$(VENV)/bin/python -m stack up --demo
@@ -35,6 +36,9 @@ smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recom
 
 bench: $(INSTALLED) ## the collector's figures, each beside its peer or limit (about a quarter of an hour)
 	@$(VENV)/bin/python -m bench.ingest
+
+scoreboard: $(INSTALLED) ## what the models are worth on labelled data in DATA, beside published figures (over half an hour)
+	@$(VENV)/bin/python -m bench.scoreboard --data $(DATA)
 
 lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff
 	@$(VENV)/bin/ruff check .

@@ -30,7 +30,7 @@ _ANSWERS = ("executed", "deferred", "rejected", "ask_ai_why")
 _WHEN_RIGHT = (0.86, 0.07, 0.03, 0.04)
 _WHEN_FALSE = (0.04, 0.07, 0.81, 0.08)
 _NOTES = {"executed": "done", "deferred": "after the shift", "rejected": "checked, nothing found", "ask_ai_why": ""}
-_ACTIONS = {
+ACTIONS = {
     "bearing_wear": "schedule_maintenance",
     "cooling_loss": "reduce_speed",
     "blockage": "check_blockage",
@@ -96,7 +96,7 @@ def _right(timeline: Timeline, episode: Episode, seed: int) -> Iterator[Shown]:
         answered_at[len(moments) - 1] = episode.noticed
     for index, at in enumerate(moments):
         grown = float(fault.severity(np.array([at]))[0])
-        action = "emergency_shutdown" if fault.mode == "cooling_loss" and grown > 0.85 else _ACTIONS[fault.mode]
+        action = "emergency_shutdown" if fault.mode == "cooling_loss" and grown > 0.85 else ACTIONS[fault.mode]
         yield Shown(
             fault.machine,
             at // 60 * 60,
