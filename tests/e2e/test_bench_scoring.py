@@ -10,7 +10,7 @@ from warehouse.settings import HOME
 
 KEYS = {
     "score": {
-        "wall_s", "ratio", "published_s", "score_s", "publish_s", "explain_s", "one_s", "rows_s", "windows", "alerted",
+        "wall_s", "ratio", "published_s", "score_s", "publish_s", "explain_s", "cpu_s", "one_s", "rows_s", "windows", "alerted",
         "rounds",
     },
     "notify": {"p99_ms", "p50_ms", "max_ms", "notifications"},

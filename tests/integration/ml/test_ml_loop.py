@@ -42,7 +42,8 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
     assert [row[:2] for row in rows] == [("PUMP-2", "schedule_maintenance")]
     assert "Vibration" in rows[0][3] and "mm/s" in rows[0][3] and "σ above its normal" in rows[0][3]
     told = list(listener.notifies(timeout=2, stop_after=1))
-    assert len(told) == 1 and "PUMP-2" in told[0].payload
+    # What was only odd at first may have been told before it was known.
+    assert told and all("PUMP-2" in note.payload for note in told)
 
     answer = (
         "INSERT INTO operator_feedback (feedback_id, equipment_id, recommendation_timestamp, action_code,"
