@@ -5,7 +5,9 @@
 Two warehouses on one server take turns, one with a day of history and one with all of it, so that a machine that gets
 slower meanwhile does so for both. Every round lands a minute of readings and runs `build(select="tag:minute")` in this
 process, which is warm. `sql_s` is what the run's statements took, as dbt's connections saw them: all models, and the
-run's own. The usual way is `naive_features.sql`, on the machines that have a day of raw readings, times their share.
+run's own. `cpu_s` is what Postgres' processes had of the processors meanwhile, the one figure that other work on the
+machine hardly touches. The usual way is `naive_features.sql`, on the machines that have a day of raw readings, times
+their share.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psutil
 import psycopg
 import typer
 from psycopg import sql
@@ -36,7 +39,8 @@ FLOOR = """
 SELECT tag_id, date_trunc('minute', source_ts), count(*), sum(value), sum(value * value), min(value), max(value)
 FROM new_minute GROUP BY 1, 2
 """
-Taken = dict[str, list[tuple[float, dict[str, float]]]]
+Run = tuple[float, dict[str, float], float]
+Taken = dict[str, list[Run]]
 
 
 def measure(rounds: int, quick: bool, equipment: int = 1000, days: int = 30) -> dict[str, Figures]:
@@ -56,8 +60,8 @@ def measure(rounds: int, quick: bool, equipment: int = 1000, days: int = 30) -> 
             err=True,
         )
         taken = _rounds({"young": young, "old": old}, equipment, warm_up, rounds)
-        sql_s, wall_s = _seconds(taken["old"])
-        young_sql_s, young_wall_s = _seconds(taken["young"])
+        sql_s, wall_s, cpu_s = _seconds(taken["old"])
+        young_sql_s, young_wall_s, young_cpu_s = _seconds(taken["young"])
         _say_models(taken["old"])
         with connect(old, Role.ADMIN, autocommit=True) as admin:
             end = MOMENT + timedelta(minutes=warm_up + rounds)
@@ -74,6 +78,9 @@ def measure(rounds: int, quick: bool, equipment: int = 1000, days: int = 30) -> 
             "growth_30d": sql_s / young_sql_s,
             "sql_s_1d": young_sql_s,
             "wall_s_1d": young_wall_s,
+            "cpu_s": cpu_s,
+            "cpu_s_1d": young_cpu_s,
+            "cpu_growth_30d": cpu_s / young_cpu_s,
             "equipment": equipment,
             "days": days,
             "readings": equipment * len(history.MEASUREMENTS) * 60,
@@ -116,10 +123,12 @@ def _rounds(warehouses: dict[str, Settings], equipment: int, warm_up: int, round
                 for second in range(0, 60, 10):
                     since = begin + timedelta(seconds=second)
                     history.land(admin, equipment, since, since + timedelta(seconds=10))
-                run = history.transform(settings, begin + timedelta(minutes=1, seconds=2))
+                cpu_s = _cpu_s(admin)
+                wall_s, by_model = history.transform(settings, begin + timedelta(minutes=1, seconds=2))
+                cpu_s = _cpu_s(admin) - cpu_s
                 _require_all(admin, equipment, begin + timedelta(minutes=1))
             if number >= warm_up:
-                taken[name].append(run)
+                taken[name].append((wall_s, by_model, cpu_s))
     return taken
 
 
@@ -129,16 +138,28 @@ def _require_all(admin: psycopg.Connection, equipment: int, end: datetime) -> No
         raise RuntimeError(f"{equipment} machines were to have features at {end}. Got: {found}")
 
 
-def _seconds(runs: list[tuple[float, dict[str, float]]]) -> tuple[float, float]:
-    """Medians: of SQL, of wall time."""
-    return statistics.median(sum(by_model.values()) for _, by_model in runs), statistics.median(
-        wall for wall, _ in runs
+def _cpu_s(connection: psycopg.Connection) -> float:
+    """Seconds of processor time that the server's processes have had: those that ended, and those that run."""
+    postmaster = psutil.Process(connection.info.backend_pid).parent()
+    if postmaster is None:
+        raise RuntimeError("a backend has the postmaster as its parent")
+    ended = postmaster.cpu_times()
+    running = [one.cpu_times() for one in postmaster.children()]
+    return ended.children_user + ended.children_system + sum(one.user + one.system for one in (ended, *running))
+
+
+def _seconds(runs: list[Run]) -> tuple[float, float, float]:
+    """Medians: of SQL, of wall time, of the server's processor time."""
+    return (
+        statistics.median(sum(by_model.values()) for _, by_model, _ in runs),
+        statistics.median(wall for wall, _, _ in runs),
+        statistics.median(cpu for _, _, cpu in runs),
     )
 
 
-def _say_models(runs: list[tuple[float, dict[str, float]]]) -> None:
+def _say_models(runs: list[Run]) -> None:
     names = runs[0][1]
-    medians = {name: statistics.median(by_model.get(name, 0.0) for _, by_model in runs) for name in names}
+    medians = {name: statistics.median(by_model.get(name, 0.0) for _, by_model, _ in runs) for name in names}
     for name, seconds in sorted(medians.items(), key=lambda item: -item[1]):
         typer.echo(f"  {seconds:6.2f} s  {name or 'the run itself'}", err=True)
 

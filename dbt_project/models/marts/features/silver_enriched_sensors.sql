@@ -19,11 +19,10 @@ baselines as not materialized (
 changed as materialized (
     select
         baselines.equipment_id,
-        (baselines.version_day + 1)::timestamp at time zone plants.time_zone as from_ts,
-        (baselines.version_day + 2)::timestamp at time zone plants.time_zone as to_ts
+        (baselines.version_day + 1)::timestamp at time zone equipment.time_zone as from_ts,
+        (baselines.version_day + 2)::timestamp at time zone equipment.time_zone as to_ts
     from baselines
-    inner join {{ ref('stg_equipment') }} as equipment on baselines.equipment_id = equipment.equipment_id
-    inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
+    inner join {{ ref('int_equipment_assets') }} as equipment on baselines.equipment_id = equipment.equipment_id
     where {{ built_in_this_run('baselines.built_xid') }}
     union
     select
@@ -66,60 +65,42 @@ baselines_held as (
 ),
 
 tags as (
-    select
-        tags.*,
-        plants.time_zone,
-        assets.model,
-        assets.criticality,
-        limits.warning_high,
-        limits.critical_high,
-        limits.warning_low,
-        limits.critical_low
-    from {{ ref('stg_tags') }} as tags
-    inner join {{ ref('stg_equipment') }} as equipment on tags.equipment_id = equipment.equipment_id
-    inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
-    left join {{ ref('stg_sap_equipment') }} as assets on tags.equipment_id = assets.equipment_id
-    left join (
-        select
-            equipment_id,
-            measurement,
-            position,
-            max(limit_value) filter (where severity = 'warning' and direction = 'high') as warning_high,
-            max(limit_value) filter (where severity = 'critical' and direction = 'high') as critical_high,
-            max(limit_value) filter (where severity = 'warning' and direction = 'low') as warning_low,
-            max(limit_value) filter (where severity = 'critical' and direction = 'low') as critical_low
-        from {{ ref('stg_limits') }}
-        group by equipment_id, measurement, position
-    ) as limits
-        on
-            tags.equipment_id = limits.equipment_id
-            and tags.measurement = limits.measurement
-            and tags.position = limits.position
-    where tags.role <> 'counter'
+    select * from {{ ref('int_tag_context') }}
+    where role <> 'counter'
+),
+
+equipment as (
+    select * from {{ ref('int_equipment_assets') }}
 ),
 
 maintenance as (
     select
         equipment_id,
-        array_agg(completed_at order by completed_at) as completions
-    from {{ ref('stg_cmms_work_orders') }}
-    where completed_at is not null
-    group by equipment_id
+        completions
+    from {{ ref('int_equipment_history') }}
+    where completions is not null
 ),
 
 shift_minutes as (
     select
+        spread.plant_id,
         spread.minute,
         shift_at.shift,
         shift_at.crew
-    from (select distinct minute from equipment_minutes) as spread
+    from (
+        select distinct
+            equipment.plant_id,
+            equipment_minutes.minute
+        from equipment_minutes
+        inner join equipment on equipment_minutes.equipment_id = equipment.equipment_id
+    ) as spread
     cross join lateral (
         select
             shift,
             crew
-        from {{ ref('stg_mes_shifts') }}
-        where starts_at <= spread.minute and spread.minute < ends_at
-        order by starts_at desc
+        from {{ ref('int_plant_shifts') }}
+        where plant_id = spread.plant_id and starts_at <= spread.minute and spread.minute < ends_at
+        order by starts_at desc, shift_id
         limit 1
     ) as shift_at
 ),
@@ -135,19 +116,20 @@ context as {{ 'materialized' if update }} (
             nullif(width_bucket(equipment_minutes.minute + interval '1 minute', maintenance.completions), 0)
         ]) / 86400 as days_since_maintenance
     from equipment_minutes
-    left join shift_minutes on equipment_minutes.minute = shift_minutes.minute
+    inner join equipment on equipment_minutes.equipment_id = equipment.equipment_id
+    left join shift_minutes
+        on equipment.plant_id = shift_minutes.plant_id and equipment_minutes.minute = shift_minutes.minute
     left join maintenance on equipment_minutes.equipment_id = maintenance.equipment_id
     left join lateral (
         select
-            schedules.order_id,
-            schedules.product
-        from {{ ref('stg_mes_schedules') }} as schedules
+            scheduled.order_id,
+            scheduled.product
+        from {{ ref('int_scheduled_orders') }} as scheduled
         where
-            schedules.equipment_id = equipment_minutes.equipment_id
-            and schedules.planned_state = 'production'
-            and schedules.starts_at <= equipment_minutes.minute
-            and equipment_minutes.minute < schedules.ends_at
-        order by schedules.starts_at desc
+            scheduled.equipment_id = equipment_minutes.equipment_id
+            and scheduled.starts_at <= equipment_minutes.minute
+            and equipment_minutes.minute < scheduled.ends_at
+        order by scheduled.starts_at desc
         limit 1
     ) as orders on true
 ),
