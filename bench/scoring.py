@@ -56,7 +56,8 @@ def score(machines: int, rounds: int, quick: bool) -> Figures:
     """Medians over minutes of `machines` windows, one in a hundred failing, in a warm process as the schedule's is.
 
     `wall_s` is all of it: scored, published and, where something is shown, explained; `published_s` is until operators
-    have it, `cpu_s` what this process used of a core for all of it, Postgres apart. `ratio` is a call of the model a window to one call, on the same windows, taking turns.
+    have it, `cpu_s` what this process used of a core for all of it, Postgres apart. `ratio` is a call of the model a
+    window to one call, on the same windows, taking turns.
     """
     if quick:
         machines, rounds = min(machines, 20), 2

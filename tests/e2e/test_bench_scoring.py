@@ -10,8 +10,8 @@ from warehouse.settings import HOME
 
 KEYS = {
     "score": {
-        "wall_s", "ratio", "published_s", "score_s", "publish_s", "explain_s", "cpu_s", "one_s", "rows_s", "windows", "alerted",
-        "rounds",
+        "wall_s", "ratio", "published_s", "score_s", "publish_s", "explain_s", "cpu_s", "one_s", "rows_s", "windows",
+        "alerted", "rounds",
     },
     "notify": {"p99_ms", "p50_ms", "max_ms", "notifications"},
     "retrain": {"wall_s", "peak_mb", "rows", "training_rows", "positive_rows", "held_out_rows", "used_share"},
