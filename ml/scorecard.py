@@ -24,6 +24,9 @@ SHUTDOWN = "emergency_shutdown"
 SUPERVISED_WEIGHT = 0.7
 PRECEDENT_SURPRISE = 3.0
 NO_PRECEDENT_CONFIDENCE = 0.5
+# How much rarer than its sample's rarest row the detector alone is believed to be: that much is critical, and still
+# short of what is shown without a second window.
+TRUSTED_DECADES = 2.0
 # Between two causes about as likely, the machine comes before the sensor: a bearing missed costs more than a look.
 LEAST_URGENT_WEIGHT = 0.6
 # A known fault that is critical and almost surely fails within the hour leaves no time for any other action.
@@ -143,7 +146,8 @@ class Scorecard:
         Evidence is combined 0.7 to 0.3 and then calibrated on normal operation. From the detector's own 99.99th normal
         percentile on the score is 0.9 at least, so that labels can't outvote what none of them ever described.
         """
-        own = self.detector.tails["unsupervised"](unsupervised)
+        tail = self.detector.tails["unsupervised"]
+        own = np.minimum(tail(unsupervised), tail.surprise[-1] + TRUSTED_DECADES)
         if self.classifier is None:
             return self.bands.score(own, own)
         return self.bands.score(self.tails["combined"](self.evidence(known_fault, own)), own)
