@@ -37,7 +37,7 @@ AFTER = {
     "airflow-dag-processor": ("airflow", "readings"),
     "mlflow": ("mlflow", "readings"),
     # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
-    "airflow-scheduler": ("airflow", "mlflow", "features"),
+    "airflow-scheduler": ("airflow", "mlflow", "views", "features"),
 }
 
 

@@ -6,10 +6,11 @@ import json
 
 import psycopg
 
+from stack.steps import MINUTE_VIEWS
 from tests.dbt.site import START
 from warehouse import feature_contract
 from warehouse.settings import Settings
-from warehouse.transform import PROJECT, invoke
+from warehouse.transform import MINUTE_PATH, PROJECT, build, invoke
 
 
 def test_dbt_build_as_it_is_passes_on_an_empty_warehouse(warehouse: Settings, admin: psycopg.Connection) -> None:
@@ -24,3 +25,9 @@ def test_dbt_build_as_it_is_passes_on_an_empty_warehouse(warehouse: Settings, ad
 
 def test_the_contract_of_gold_is_current() -> None:
     assert feature_contract.TARGET.read_text(encoding="utf-8") == feature_contract.current()
+
+
+def test_a_plant_without_a_past_gets_its_first_minute_from_the_views_alone(warehouse: Settings) -> None:
+    for select in (MINUTE_VIEWS, MINUTE_PATH):
+        result = build(warehouse, START, select=select, tests=False)
+        assert result.succeeded, result.failures

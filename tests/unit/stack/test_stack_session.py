@@ -32,6 +32,12 @@ def test_the_scheduler_starts_while_the_first_model_trains() -> None:
     assert "airflow-scheduler" in ready(procfile(), [*before, "features"], demo=True)
 
 
+def test_a_plant_without_a_past_has_views_before_its_first_minute() -> None:
+    before = [name for name, step in STEPS.items() if not step.demo and name != "views"]
+    assert "airflow-scheduler" not in ready(procfile(), before, demo=False)
+    assert "airflow-scheduler" in ready(procfile(), [*before, "views"], demo=False)
+
+
 @pytest.mark.parametrize("demo", [True, False])
 def test_nothing_starts_before_its_database_is_there(demo: bool) -> None:
     assert ready(procfile(), ["migrate"], demo) == []
