@@ -217,6 +217,8 @@ def keep(connection: psycopg.Connection, version: str, card: Scorecard, training
 
 def _store(connection: psycopg.Connection, version: str, profiles: Iterable[Profile]) -> None:
     with connection.cursor() as cursor:
+        # A registry that was begun anew beside an older warehouse counts from 1 again.
+        cursor.execute("DELETE FROM ml.reference WHERE model_version = %s", (version,))
         statement = f"COPY ml.reference (model_version, {', '.join(_COLUMNS)}) FROM STDIN"
         with cursor.copy(statement.encode()) as copy:
             for one in profiles:

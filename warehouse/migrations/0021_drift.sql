@@ -59,5 +59,5 @@ COMMENT ON COLUMN ml.drift.verdict IS
 COMMENT ON COLUMN ml.drift.tag_ids IS 'raw.tags that the feature is measured by, where it drifted';
 COMMENT ON COLUMN ml.drift.reason IS 'in words: why the verdict, or why there was nothing to judge';
 
-GRANT INSERT ON ml.reference TO millwright_score;
+GRANT INSERT, DELETE ON ml.reference TO millwright_score;
 GRANT UPDATE ON ml.drift TO millwright_score;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 from datetime import timedelta
@@ -10,11 +11,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ml import drift, training
+from ml import drift, reference, training
 from ml.errors import NoChampionError, NoReferenceError
 from ml.policy import Policy
 from tests.integration.ml.conftest import START, Fault, Fill
 from warehouse.data_docs import data_docs
+from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 DAY = timedelta(days=1)
@@ -108,7 +110,7 @@ def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings,
     ids = re.findall(r'\bid="([^"]*)"', text)
     assert len(ids) == len(set(ids))
     assert text.count('<svg role="img" aria-labelledby=') == text.count("<figure>") >= 2
-    assert result.verdicts[0].words in text
+    assert result.verdicts[0].words in html.unescape(text)
     other = drift.drift(trained, CHECKED, report=tmp_path / "own.html").report
     assert other == tmp_path / "own.html" and other.exists()
 
@@ -120,6 +122,15 @@ def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: 
     drift.drift(trained, CHECKED)
     after = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
     assert before == after and len(before) > 100
+
+
+def test_a_version_that_is_registered_anew_replaces_its_reference(trained: Settings) -> None:
+    with connect(trained, Role.SCORE) as connection:
+        profiles = reference.load(connection, "1")
+        assert reference.PLANT in {machine for machine, _ in profiles} and len(profiles) > 50
+        few = list(profiles.values())[:3]
+        reference._store(connection, "1", few)
+        assert set(reference.load(connection, "1")) == {(one.equipment_id, one.feature) for one in few}
 
 
 def test_a_day_on_which_nothing_ran_is_no_drift(trained: Settings) -> None:
