@@ -94,7 +94,11 @@ def quadratic(row: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[
 
 
 def residual(row: NDArray[np.float64], components: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared residuals (d,) that `components` (k, d), orthonormal, leave of `row`; their sum is Q."""
+    """Squared residuals (d,) that `components` (k, d), orthonormal, leave of `row`; their sum is Q.
+
+    They smear (Westerhuis, Gurden and Smilde 2000): a measurement that the components take for the most part leaves
+    residuals with others. The largest deviation, beside it, does not.
+    """
     return np.asarray((row - (row @ components.T) @ components) ** 2)
 
 
@@ -126,10 +130,11 @@ class Explainer:
         inputs = self._card.scaled(x, np.array([machine]))
         surprises = {name: float(values[0]) for name, values in detector.surprises(inputs).items()}
         scaled = ((inputs - detector.centre) / detector.scale)[0]
+        first = max(surprises, key=lambda channel: surprises[channel])
         parts = [
             self._detected(scaled, channel, surprise)
             for channel, surprise in surprises.items()
-            if surprise >= TELLING_SURPRISE or surprise == max(surprises.values())
+            if surprise >= TELLING_SURPRISE or channel == first
         ]
         if action is not None and self._classifier is not None and action in self._card.classes:
             parts.append(self._classified(self._classifier, x, action))

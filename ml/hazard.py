@@ -53,6 +53,7 @@ def fit(rows: Ahead, edges: NDArray[np.float64], trees: int = 50, seed: int = 0)
     for number in range(fold.max() + 1):
         other, own = fold != number, fold == number
         grown = _forest(max(trees // 2, 10), seed + 1 + number).fit(x[other], classes[other], rows.weight[other])
+        grown.n_jobs = 1  # threads add up in the order in which they end, and sums then differ in their last digit
         held[own] = shares(grown, grown.predict_proba(x[own]), len(edges))
     curves = [reliability.curve(held[:, k], rows.hours <= edge, rows.weight, GRID) for k, edge in enumerate(edges)]
     forest = _forest(trees, seed).fit(x, classes, rows.weight)

@@ -58,5 +58,9 @@ INSERT INTO ml.labels (equipment_id, from_ts, to_ts, label, source, source_id, j
 SELECT f.equipment_id, f.recommendation_timestamp - interval '15 minutes', f.recommendation_timestamp,
     CASE f.operator_action WHEN 'executed' THEN 'true_positive' ELSE 'false_positive' END, 'feedback', f.feedback_id, f.action_timestamp
 FROM raw.operator_feedback AS f;
+-- What the feedback sync makes of the failure after the rejected one.
+INSERT INTO ml.labels (equipment_id, from_ts, to_ts, label, source, source_id, judged_by, judged_at)
+SELECT f.equipment_id, f.recommendation_timestamp - interval '15 minutes', f.recommendation_timestamp, 'true_positive', 'cmms', 'r2 1', 'F', f.action_timestamp
+FROM raw.operator_feedback AS f WHERE f.recommendation_id = 'r2';
 INSERT INTO ops.pipeline_metrics (measured_at, stage, metric, value)
 VALUES (%(moment)s - interval '1 hour', 'ingest', 'lag_ms_p99', 40), (%(moment)s - interval '1 hour', 'score', 'score_s', 0.4);

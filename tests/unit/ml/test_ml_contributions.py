@@ -80,8 +80,9 @@ def test_what_was_moved_leads(explainer: Explainer, measurement: str, action: st
     parts = _explained(explainer, row, action)
     assert ("classifier" in parts) == (action is not None)
     for part in parts.values():
-        assert part.names[int(part.shares.argmax())].startswith(measurement), part.channel
         assert part.shares[part.shares > 0].sum() == pytest.approx(1)
+        # Residuals smear (Westerhuis 2000): what the kept components take of a measurement leaves Q with the others.
+        assert part.channel == "q" or part.names[int(part.shares.argmax())].startswith(measurement), part.channel
 
 
 def test_forests_are_explained_as_shap_explains_them(taught: EquipmentAnomalyDetector) -> None:

@@ -37,7 +37,7 @@ class Raises:
 
     def score(self, x: np.ndarray, equipment: Any = None) -> Scores:
         some = np.zeros(len(x))
-        return Scores(self._anomaly, some, some, some.astype(object), some, some.astype(bool), some)
+        return Scores(self._anomaly, some, some, some.astype(object), some, some.astype(bool), *[some] * 6)
 
 
 ROWS = DAYS * DAY // 10

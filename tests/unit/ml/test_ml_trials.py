@@ -42,7 +42,7 @@ def test_a_trial_behind_the_median_is_given_up_after_a_fold(sample: Sample, monk
     parts = tuning.folds(sample.rows, sample.events)
     fitted: list[int] = []
 
-    def made_up(_learnt: object, _policy: object, parameters: dict[str, Any]) -> Any:
+    def made_up(_learnt: object, _policy: object, parameters: dict[str, Any], _step: int) -> Any:
         """A detector that finds a tenth of the faults if its trees are as flat as can be, else all."""
         depth = parameters["max_depth"]
         fitted.append(depth)

@@ -46,5 +46,5 @@ def test_nothing_starts_before_its_database_is_there(demo: bool) -> None:
 
 
 def test_a_plant_of_ones_own_waits_for_no_history() -> None:
-    done = ["migrate", "plant", "airflow", "mlflow"]
+    done = ["migrate", "plant", "views", "airflow", "mlflow"]
     assert set(ready(procfile(), done, demo=False)) == set(AFTER)
