@@ -1,8 +1,8 @@
 """What each input added to what a channel of the model says about one window. Every decomposition is exact.
 
-Forests are explained by SHAP over the paths of their own trees (Lundberg 2020), T² by its complete decomposition, Q by
-its squared residuals (Alcala & Qin 2009), the largest deviation by being one. The shap package takes 5 to 16 s of CPU
-and 250 MB to import, for a moment's work on arrays that are loaded anyway; a test holds both to the same answers.
+Forests are explained by SHAP over the paths of their own trees (Lundberg 2020), T² and Q by their complete
+decomposition (Alcala & Qin 2009), the largest deviation by being one. The shap package takes 5 to 16 s of CPU and
+250 MB to import, for a moment's work on arrays that are loaded anyway; a test holds both to the same answers.
 """
 
 from __future__ import annotations
@@ -89,17 +89,12 @@ class Forest:
 
 
 def quadratic(row: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Complete decomposition (d,) of zᵀMz, T² where M is the inverse covariance: zⱼ(Mz)ⱼ. Parts may be negative."""
-    return np.asarray(row * (matrix @ row))
+    """Complete decomposition (d,) of zᵀMz: zⱼ(Mz)ⱼ (Alcala & Qin 2009). Parts may be negative.
 
-
-def residual(row: NDArray[np.float64], components: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared residuals (d,) that `components` (k, d), orthonormal, leave of `row`; their sum is Q.
-
-    They smear (Westerhuis, Gurden and Smilde 2000): a measurement that the components take for the most part leaves
-    residuals with others. The largest deviation, beside it, does not.
+    T² where M is the inverse covariance, Q where it projects on what the components leave. Q's squared residuals, which
+    add up as well, smear: a measurement that the components take for the most part leaves residuals with others.
     """
-    return np.asarray((row - (row @ components.T) @ components) ** 2)
+    return np.asarray(row * (matrix @ row))
 
 
 def largest(row: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -159,7 +154,7 @@ class Explainer:
             values = quadratic(scaled, (detector.components.T / detector.variances) @ detector.components)
             output = float((scores**2 / detector.variances).sum())
         elif channel == "q":
-            values = residual(scaled, detector.components)
+            values = quadratic(scaled, np.eye(len(scaled)) - detector.components.T @ detector.components)
             output = float(scaled @ scaled - scores @ scores)
         else:
             values, output = largest(scaled), float(np.abs(scaled).max())

@@ -348,8 +348,4 @@ def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
             {"figure": name, "value": value, "sign": ">", "bound": bound, "held": value is not None and value > bound}
             for name, value, bound in aimed
         ],
-        "findings": [
-            "At 24 h errors precede nearly every failure, which makes that horizon easy; at 7 days little in the data"
-            " points to a failure, and whoever shows 0.8 / 0.9 there has a leak."
-        ],
     }

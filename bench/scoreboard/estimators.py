@@ -69,8 +69,8 @@ def t2_and_q(train: Floats, judged: Floats) -> NDArray[np.bool_]:
 def detector(train: Floats, judged: Floats) -> NDArray[np.bool_]:
     """The project's own: what `ml train` fits on features, here on raw channels as a series.
 
-    The half-life was chosen on SKAB's anomaly-free recording and shifts put into it by hand, the rate is the
-    detector's own default.
+    The half-life was developed on SKAB's anomaly-free recording with shifts put into it by hand. It and the rate, which
+    is the detector's default, were kept after valve1's judged rows had been looked at.
     """
     from ml.detector import Detector
 
