@@ -100,8 +100,8 @@ def result(experiments: list[Experiment], flags: Flags, windows: list[skab_path.
             f" are. {skab_path.PROTOCOL}"
         ),
         "guards": (
-            "Estimators are given channels only; limits come from a file's training rows alone, at a false-alarm rate of"
-            f" {estimators.FALSE_ALARM_RATE:.1%} for Isolation Forest and T² + Q (SKAB's own for the latter) and"
+            "Estimators are given channels only; limits come from a file's training rows alone, at a false-alarm rate"
+            f" of {estimators.FALSE_ALARM_RATE:.1%} for Isolation Forest and T² + Q (SKAB's own for the latter) and"
             f" {estimators.OUR_FALSE_ALARM_RATE:.0%} for ours, whose half-life is {estimators.HALF_LIFE_ROWS:.0f} rows."
             " Half-life and smoothing were developed on the rig's anomaly-free recording with shifts put into it. Not"
             " blind all the same: the judged rows of valve1 were looked at three times, with half-lives of 5 and 10 and"
