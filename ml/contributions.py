@@ -13,11 +13,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ml import horizons
+from ml.calibration import CEILING
+from ml.horizons import LIKELY
 from ml.scorecard import CLASSIFIED, CONTINUE, DETECTED, Scorecard, classifier_inputs
 from ml.trees import Trees
 
 # What is one normal minute in 1,000 has something to say.
 TELLING_SURPRISE = 3.0
+# Hours within which a likely failure raises the score.
+HORIZON = 24.0
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,14 @@ class Explainer:
     def _isolation(self) -> Forest:
         return Forest(self._card.detector.isolation, len(DETECTED))
 
+    @cached_property
+    def _ahead(self) -> Forest | None:
+        return None if self._card.horizons is None else Forest(self._card.horizons.forest, len(horizons.INPUTS))
+
     def __call__(self, row: NDArray[np.float64], machine: str, action: str | None) -> list[Contributions]:
         """What has something to say about `row` (len(FEATURES),) of `machine`: the classifier where it knows the
-        `action`, the detector's most surprising channel and every other that is surprising."""
+        `action`, the detector's most surprising channel and every other that is surprising, and what makes a failure
+        likely within 24 hours."""
         x = row[None, :]
         detector = self._card.detector
         inputs = self._card.scaled(x, np.array([machine]))
@@ -133,7 +143,7 @@ class Explainer:
         ]
         if action is not None and self._classifier is not None and action in self._card.classes:
             parts.append(self._classified(self._classifier, x, action))
-        return parts
+        return parts + self._coming(x)
 
     def _classified(self, forest: Forest, x: NDArray[np.float64], action: str) -> Contributions:
         classes = self._card.classes
@@ -143,6 +153,20 @@ class Explainer:
         fault = 1.0 - probabilities[classes.index(CONTINUE)]
         surprise = float(self._card.tails["supervised"](np.array([fault]))[0])
         return Contributions("classifier", CLASSIFIED, values, base, float(probabilities[index]), surprise)
+
+    def _coming(self, x: NDArray[np.float64]) -> list[Contributions]:
+        """What the forest says before its calibration, which is one curve and so changes no order."""
+        known = self._card.horizons
+        if known is None or self._ahead is None or HORIZON not in known.edges:
+            return []
+        likely = float(known.outlook(x).failure_24h[0])
+        if likely < LIKELY:
+            return []
+        index = int(np.flatnonzero(known.edges == HORIZON)[0])
+        inputs = horizons.inputs(x)
+        values, base = self._ahead(inputs[0])[:, index], float(self._ahead.base[index])
+        output = float(known.forest.mean(inputs)[0, index])
+        return [Contributions("ahead", horizons.INPUTS, values, base, output, CEILING * likely)]
 
     def _detected(self, scaled: NDArray[np.float64], channel: str, surprise: float) -> Contributions:
         detector, base = self._card.detector, 0.0

@@ -34,6 +34,7 @@ _MEANING = {
     "t2": "T², how far out in directions that normal operation moves in",
     "q": "Q, how far out in directions that it never moves in",
     "largest": "the largest deviation in spreads",
+    "ahead": "share of the forest for a failure within 24 h",
 }
 _FEATURE = re.compile(r"(?P<measurement>\w+?)_(?:deviation_(?P<minutes>\d+)m|(?P<flat>flat_minutes))$")
 _TARGETS = """
@@ -216,7 +217,7 @@ def rank(
     surprise and its weight in the score. `seen` is by measurement and minutes."""
     found = []
     for part in parts:
-        weight = SUPERVISED_WEIGHT if part.channel == "classifier" else 1 - SUPERVISED_WEIGHT
+        weight = SUPERVISED_WEIGHT if part.channel in ("classifier", "ahead") else 1 - SUPERVISED_WEIGHT
         found += [
             (weight * part.surprise * share, part, index)
             for index, share in enumerate(part.shares.tolist())

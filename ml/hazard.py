@@ -96,9 +96,11 @@ def _thinned(rows: Ahead, near: NDArray[np.bool_], random: np.random.Generator) 
 
 
 def _folds(rows: Ahead, last: float, random: np.random.Generator) -> NDArray[np.int64]:
-    """A fold (n,) by failure, and by machine and four weeks where none is near."""
+    """A fold (n,) by failure, and by machine and four weeks (or a third of a shorter past) where none is near."""
     near = rows.hours <= last
-    blocks = np.char.add(rows.windows.equipment.astype(np.str_), (rows.windows.ends // _BLOCK).astype(np.str_))
+    # In a single block all of what is normal would be held out at once, and what was grown without it knows nothing.
+    length = min(_BLOCK, int(np.ptp(rows.windows.ends)) // FOLDS + 1)
+    blocks = np.char.add(rows.windows.equipment.astype(np.str_), (rows.windows.ends // length).astype(np.str_))
     fold = np.zeros(len(rows), np.int64)
     count = min(FOLDS, len(np.unique(rows.event[near])))
     for side, group in ((near, rows.event[near]), (~near, blocks[~near])):

@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from ml import causes, circumstances, wording
 from ml.causes import Cause
 from ml.circumstances import Circumstances
-from ml.features import MEASUREMENTS
+from ml.features import HISTORY, MEASUREMENTS
 from ml.policy import Policy
 from ml.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
 from ml.scorecard import NO_PRECEDENT
@@ -31,6 +31,7 @@ LOOK_BACK = timedelta(days=1)
 CLEARING_WINDOWS = 5
 
 _SEEN = [f"{m}_{what}" for m in MEASUREMENTS for what in ("mean_5m", "deviation_5m", "slope_60m", "flat_minutes")]
+_SEEN += HISTORY
 # In machine-weeks drawn for the challenger its scores are what is published, so that somebody answers them; a window
 # that it has no score of is the champion's. Off by default (`own_share`).
 _PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (
@@ -41,7 +42,7 @@ _PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (
 ) THEN 'challenger' ELSE 'champion' END)"""
 _CANDIDATES = f"""
 SELECT s.score_id, s.role, s.equipment_id, s.window_end, s.anomaly_score, s.action_code, s.confidence, s.estimated_ttf,
-    s.ttf_low, s.ttf_high, s.over_gap, s.model_version, latest.is_running, latest.in_maintenance,
+    s.ttf_low, s.ttf_high, s.failure_24h, s.over_gap, s.model_version, latest.is_running, latest.in_maintenance,
     {", ".join(f"g.{name}" for name in _SEEN)},
     (SELECT max(p.anomaly_score) FROM ml.scores AS p
      WHERE p.equipment_id = s.equipment_id AND p.role = s.role AND p.superseded_at IS NULL

@@ -21,6 +21,8 @@ from ml.trees import Trees
 CONTINUE = "continue_operation"
 NO_PRECEDENT = "preventive_inspection"
 SHUTDOWN = "emergency_shutdown"
+# What history says before a failure that no reading shows yet: errors, age and upkeep call for work, not for a look.
+AHEAD = "schedule_maintenance"
 SUPERVISED_WEIGHT = 0.7
 PRECEDENT_SURPRISE = 3.0
 NO_PRECEDENT_CONFIDENCE = 0.5
@@ -32,6 +34,9 @@ LEAST_URGENT_WEIGHT = 0.6
 # A known fault that is critical and almost surely fails within the hour leaves no time for any other action.
 SHUTDOWN_SCORE = 0.9
 SHUTDOWN_WITHIN_AN_HOUR = 0.9
+# P(failure within 24 h), and the score that it makes whatever the readings look like: likelier than not is to be seen.
+AHEAD_LIKELIHOOD = (0.25, LIKELY, 0.9, 1.0)
+AHEAD_SCORE = (0.0, 0.7, 0.9, 0.97)
 
 # What the detector watches, by name: what is in units of a machine's own spread, and flat minutes.
 WATCHED = (*DEVIATIONS, *FLAT)
@@ -59,7 +64,7 @@ class Scores:
     supervised: NDArray[np.float64]  # probability that a known fault shows
     action: NDArray[Any]  # action codes
     confidence: NDArray[np.float64]  # 0–1
-    precedent: NDArray[np.bool_]  # False: nothing like it was ever labelled
+    precedent: NDArray[np.bool_]  # False: nothing like it was ever labelled, or came before a failure
     hours_to_failure: NDArray[np.float64]  # the median; NaN where nothing points to a failure
     ttf_low: NDArray[np.float64]  # its 10 % and 90 % quantiles
     ttf_high: NDArray[np.float64]
@@ -172,7 +177,11 @@ class Scorecard:
         return probabilities
 
     def score(self, x: NDArray[np.float64], equipment: NDArray[Any] | None = None) -> Scores:
-        """Score `x` (n, len(FEATURES)), NaN for missing; `equipment` (n,) names the machines where known."""
+        """Score `x` (n, len(FEATURES)), NaN for missing; `equipment` (n,) names the machines where known.
+
+        A failure that is likely within 24 hours raises the score by itself: what history says before one, errors and
+        age, is no deviation of a reading.
+        """
         if len(x) == 0:
             empty = np.empty(0)
             return Scores(empty, empty, empty, np.empty(0, object), empty, np.empty(0, bool), *[empty] * 6)
@@ -180,7 +189,11 @@ class Scorecard:
         probabilities = self.probabilities(x)
         normal = self.classes.index(CONTINUE)
         known_fault = 1.0 - probabilities[:, normal]
-        anomaly = self.combine(known_fault, raw)
+        ahead = None if self.horizons is None else self.horizons.outlook(x)
+        within_24h = np.zeros(len(x)) if ahead is None else np.nan_to_num(ahead.failure_24h, nan=0.0)
+        shown = self.combine(known_fault, raw)
+        foreseen = np.interp(within_24h, AHEAD_LIKELIHOOD, AHEAD_SCORE)
+        anomaly = np.maximum(shown, foreseen)
         action = np.full(len(x), CONTINUE, dtype=object)
         confidence = 1.0 - anomaly
         precedent = np.zeros(len(x), bool)
@@ -191,19 +204,20 @@ class Scorecard:
             best, share = leading(probabilities, self.classes)
             action[precedent] = best[precedent]
             confidence[precedent] = np.interp(share[precedent], CONFIDENCE_GRID, self.confidence)
-        unknown = raised & ~precedent
+        coming = raised & ~precedent & ((foreseen >= shown) | (within_24h >= LIKELY))
+        action[coming], confidence[coming] = AHEAD, within_24h[coming]
+        unknown = raised & ~precedent & ~coming
         action[unknown] = NO_PRECEDENT
         confidence[unknown] = NO_PRECEDENT_CONFIDENCE
         hours, within = np.full((len(x), 3), np.nan), [np.full(len(x), np.nan)] * 3
-        if self.horizons is not None:
-            ahead = self.horizons.outlook(x)
+        if ahead is not None:
             within = [ahead.failure_24h, ahead.failure_72h, ahead.failure_7d]
             pointing = (precedent & (action != NO_PRECEDENT)) | (ahead.any >= LIKELY)
             hours[pointing] = ahead.hours[pointing]
             now = precedent & (anomaly >= SHUTDOWN_SCORE) & (ahead.soonest >= SHUTDOWN_WITHIN_AN_HOUR)
             action[now], confidence[now] = SHUTDOWN, ahead.soonest[now]
         return Scores(
-            anomaly, self.detector.tails["unsupervised"](raw), known_fault, action, confidence, precedent,
+            anomaly, self.detector.tails["unsupervised"](raw), known_fault, action, confidence, precedent | coming,
             hours[:, 1], hours[:, 0], hours[:, 2], *within,
         )  # fmt: skip
 

@@ -7,8 +7,10 @@ from typing import Any
 from ml.causes import FLAT_MINUTES, NOTABLE
 from ml.circumstances import Circumstances, Part, Seen
 from ml.features import MEASUREMENTS
+from ml.horizons import LIKELY
 
 MOST = 3
+_COMBINATION = "an unusual combination of readings, none of them far out alone"
 
 ADVICE = {
     "reduce_speed": "Reduce speed to 60 %.",
@@ -29,17 +31,29 @@ def text(row: dict[str, Any], units: dict[str, str], precedent: bool, known: Cir
     """
     known = known or Circumstances({})
     seen = observations(row, units, known.seen)
-    opening = "; ".join(seen) if seen else "an unusual combination of readings, none of them far out alone"
-    sentences = [_capital(opening) + "."]
+    likely = row.get("failure_24h") or 0.0
+    nothing_seen = _before_failures(row) if likely >= LIKELY else _COMBINATION
+    sentences = [_capital("; ".join(seen) or nothing_seen) + "."]
     if not precedent:
         sentences.append("No precedent.")
     sentences.append(ADVICE[row["action_code"]])
     sentences += [_capital(words) + "." for words in map(_upkeep, known.parts) if words]
+    if likely >= LIKELY:
+        sentences.append(f"Failure within 24 h: {min(likely, 0.99) * 100:.0f} %.")
     if row.get("estimated_ttf") is not None:
         sentences.append(_failure(row["estimated_ttf"], row.get("ttf_low"), row.get("ttf_high")))
     if row.get("over_gap"):
         sentences.append("Readings are missing in this window.")
     return " ".join(sentences)
+
+
+def _before_failures(row: dict[str, Any]) -> str:
+    """What a machine's history says where no reading does."""
+    errors, failures, hours = (row.get(name) for name in ("errors_24h", "failures_90d", "hours_since_maintenance"))
+    known = [f"{errors:.0f} error{'s' * (errors > 1)} in 24 h"] if errors else []
+    known += [f"{failures:.0f} failure{'s' * (failures > 1)} in 90 days"] if failures else []
+    known += [f"last maintenance {_days(hours / 24)}"] if hours is not None else []
+    return "no reading is far out, but earlier failures began like this" + (": " if known else "") + ", ".join(known)
 
 
 def held_back(count: int) -> str:

@@ -16,8 +16,8 @@ RUN = typer.Typer()
 RUN.command()(warehouse.main)
 KEYS = {
     "minute": {
-        "sql_s", "wall_s", "growth_30d", "sql_s_1d", "wall_s_1d", "equipment", "days", "readings",
-        "history_step_minutes",
+        "sql_s", "wall_s", "cpu_s", "growth_30d", "cpu_growth_30d", "sql_s_1d", "wall_s_1d", "cpu_s_1d", "equipment",
+        "days", "readings", "history_step_minutes",
     },
     "naive": {"ratio", "s", "ratio_hour", "s_hour", "measured_equipment"},
     "floor": {"ratio", "s"},

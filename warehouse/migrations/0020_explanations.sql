@@ -11,7 +11,7 @@ CREATE INDEX recommendations_over_budget ON ml.recommendations ("timestamp") WHE
 CREATE TABLE ml.explanations (
     recommendation_id text NOT NULL REFERENCES ml.recommendations ON DELETE CASCADE,
     rank smallint NOT NULL CHECK (rank >= 1),
-    channel text NOT NULL CHECK (channel IN ('classifier', 'isolation', 't2', 'q', 'largest')),
+    channel text NOT NULL CHECK (channel IN ('classifier', 'isolation', 't2', 'q', 'largest', 'ahead')),
     feature text NOT NULL,
     measurement text NOT NULL,
     window_minutes smallint NOT NULL,
@@ -33,7 +33,7 @@ COMMENT ON TABLE ml.explanations IS
 'One row per recommendation, channel of the model and feature: what it added. Per channel base_value and contributions add up to output_value.';
 COMMENT ON COLUMN ml.explanations.rank IS '1 is what spoke most for the recommendation, over all channels';
 COMMENT ON COLUMN ml.explanations.channel IS
-'classifier: probability of the action (SHAP); isolation: mean depth, lower is more unusual (SHAP); t2, q: decomposed; largest: the largest deviation';
+'classifier: probability of the action (SHAP); isolation: mean depth, lower is more unusual (SHAP); t2, q: decomposed; largest: the largest deviation; ahead: the forest''s share for a failure within 24 h (SHAP)';
 COMMENT ON COLUMN ml.explanations.value IS 'mean over the window, in unit; in σ of the machine''s normal where it has no baseline in engineering units';
 COMMENT ON COLUMN ml.explanations.normal_low IS 'two spreads below the machine''s mean at this load, of the baseline of the day before';
 COMMENT ON COLUMN ml.explanations.normal_high IS 'two spreads above it; of flat minutes, what is no news yet';

@@ -16,7 +16,7 @@ from ml.errors import RegistryError
 from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES, Windows
 from ml.horizons import inputs
 from ml.registry import load_bundle
-from ml.scorecard import NO_PRECEDENT, SHUTDOWN, WATCHED, Scorecard, classifier_inputs, detected
+from ml.scorecard import AHEAD, NO_PRECEDENT, SHUTDOWN, WATCHED, Scorecard, Scores, classifier_inputs, detected
 
 COLUMN = {name: index for index, name in enumerate(FEATURES)}
 NORMAL, FAULTY = 30_000, 800
@@ -99,9 +99,33 @@ def test_a_critical_fault_that_all_but_surely_fails_within_the_hour_is_shut_down
     assert set(at_once.score(worn).action) == {SHUTDOWN}
     assert at_once.score(worn).confidence == pytest.approx(0.95)
     strange = _shift(normal[:50], "pressure", np.full(50, 15.0))
-    assert set(at_once.score(strange).action) == {NO_PRECEDENT}, "nobody knows what it is"
-    assert set(at_once.score(normal[:50]).action) == {"continue_operation"}
+    assert SHUTDOWN not in at_once.score(strange).action, "nobody knows what it is"
+    assert SHUTDOWN not in at_once.score(normal[:50]).action, "no reading shows it"
     assert SHUTDOWN not in card.score(worn).action
+
+
+def test_a_likely_failure_is_raised_though_no_reading_shows_it(
+    taught: EquipmentAnomalyDetector, normal: np.ndarray
+) -> None:
+    card, rows = taught.scorecard, normal[:50]
+    assert card.horizons is not None
+
+    def said(likely: float) -> Scores:
+        return replace(
+            card, horizons=replace(card.horizons, calibration=np.full_like(card.horizons.calibration, likely))
+        ).score(rows)
+
+    quiet = replace(card, horizons=None).score(rows)
+    assert np.array_equal(said(0.2).anomaly, quiet.anomaly)
+    assert set(said(0.3).action) == {"continue_operation"}
+    for likely, score in ((0.45, 0.5), (0.5, 0.7), (0.9, 0.9)):
+        raised = said(likely)
+        assert raised.anomaly.min() >= score - 1e-9
+        assert set(raised.action) == {AHEAD} and raised.confidence == pytest.approx(likely)
+        assert raised.precedent.all()
+        assert np.isfinite(raised.hours_to_failure).all() == (likely >= 0.5)
+    strange = _shift(rows, "pressure", np.full(50, 15.0))
+    assert set(card.score(strange).action) == {NO_PRECEDENT}
 
 
 def test_a_fault_that_grows_in_minutes_shows_before_the_hour_moves(taught: EquipmentAnomalyDetector) -> None:

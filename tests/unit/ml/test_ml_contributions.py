@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ml import contributions
+from ml.ahead import Ahead
 from ml.bundle import EquipmentAnomalyDetector
 from ml.contributions import Contributions, Explainer
-from ml.features import FEATURES, MEASUREMENTS
+from ml.features import FEATURES, MEASUREMENTS, Windows
 from ml.scorecard import classifier_inputs
 from ml.trees import Trees
 
@@ -44,7 +45,12 @@ def taught() -> EquipmentAnomalyDetector:
     normal = _rows(rng, ROWS)
     worn = _shifted(_rows(rng, FAULTY), "vibration", rng.uniform(3, 10, FAULTY))
     y = ["continue_operation"] * ROWS + ["schedule_maintenance"] * FAULTY
-    return EquipmentAnomalyDetector(trees=20, isolation_trees=20).fit(np.vstack([normal, worn]), y)
+    x = np.vstack([normal, worn])
+    windows = Windows(np.full(len(x), "M1", object), np.arange(len(x)) * 60_000_000, np.zeros(len(x), bool), x)
+    hours = np.concatenate([np.full(ROWS, np.inf), rng.uniform(1, 24, FAULTY)])
+    event = np.concatenate([np.full(ROWS, -1), np.arange(FAULTY) % 10])
+    ahead = Ahead(windows, hours, np.full(len(x), np.inf), event, np.ones(len(x)))
+    return EquipmentAnomalyDetector(trees=20, isolation_trees=20).fit(x, y, ahead=ahead, edges=(6, 24))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def test_every_channel_adds_up_to_what_the_scorecard_says(
             probability = taught.predict_proba(row[None, :])[0, list(taught.classes_).index("schedule_maintenance")]
             whole = _explained(explainer, row, "schedule_maintenance")["classifier"]
             assert whole.output == pytest.approx(probability, abs=EXACT)
-    assert told == {"classifier", "isolation", "t2", "q", "largest"}
+    assert told == {"classifier", "isolation", "t2", "q", "largest", "ahead"}
 
 
 @pytest.mark.parametrize(("measurement", "action"), [("vibration", "schedule_maintenance"), ("pressure", None)])

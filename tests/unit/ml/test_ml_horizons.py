@@ -178,6 +178,15 @@ def test_thinned_normal_rows_that_weigh_more_give_the_same_base_rate(fitted: haz
     assert said.failure_24h.mean() == pytest.approx((new.hours <= 24).mean(), rel=0.25)
 
 
+def test_a_single_machine_with_weeks_of_past_teaches_too() -> None:
+    rows = _plant(4, machines=1, days=24).between(0, 24 * DAY, 24)
+    found = hazard.fit(rows, np.array([1.0, 3.0, 6.0, 12.0, 24.0]), trees=20)
+    assert found is not None
+    said = hazard.horizons(found).outlook(rows.windows.x).failure_24h
+    assert np.median(said[rows.hours <= 12]) > 0.9
+    assert np.median(said[rows.hours > 72]) < 0.02, "all of its normal rows were held out at once"
+
+
 def test_too_few_failures_teach_nothing() -> None:
     rows = _plant(1).between(0, 60 * DAY, EDGES[-1])
     few = rows.take(~np.isfinite(rows.hours) | (rows.event < 2))

@@ -39,6 +39,16 @@ def test_a_mean_on_the_other_side_of_its_normal_is_not_told_as_a_distance() -> N
     assert text(ROW, UNITS, True, Circumstances(other)).startswith("Temperature 72 °C, 6.0 σ above")
 
 
+def test_a_failure_that_no_reading_shows_is_told_by_the_machines_history() -> None:
+    row = {"action_code": "schedule_maintenance", "failure_24h": 0.934, "errors_24h": 5.0, "failures_90d": 1.0}
+    assert text(row | {"hours_since_maintenance": 41 * 24.0}, {}, True) == (
+        "No reading is far out, but earlier failures began like this: 5 errors in 24 h, 1 failure in 90 days, last"
+        " maintenance 41 days ago. Schedule a bearing or belt inspection within 24 h. Failure within 24 h: 93 %."
+    )
+    assert text(row | {"failure_24h": 0.49}, {}, True).startswith("An unusual combination")
+    assert text(ROW | {"failure_24h": 0.999}, UNITS, True).endswith("within 24 h. Failure within 24 h: 99 %.")
+
+
 def test_what_is_stuck_and_what_is_only_odd_together() -> None:
     stuck = {"action_code": "preventive_inspection", "speed_flat_minutes": 12}
     assert text(stuck, {}, True).startswith("Speed has not changed at all for 12 min. Inspect at the next window.")
