@@ -33,7 +33,7 @@ COMMENT ON TABLE ml.explanations IS
 'One row per recommendation, channel of the model and feature: what it added. Per channel base_value and contributions add up to output_value.';
 COMMENT ON COLUMN ml.explanations.rank IS '1 is what spoke most for the recommendation, over all channels';
 COMMENT ON COLUMN ml.explanations.channel IS
-'classifier: probability of the action (SHAP); isolation: mean depth, lower is more unusual (SHAP); t2, q: decomposed; largest: the largest deviation; ahead: the forest''s share for a failure within 24 h (SHAP)';
+'classifier: probability of the action; isolation: mean depth; ahead: share for a failure in 24 h (all SHAP); t2, q, largest: decomposed';
 COMMENT ON COLUMN ml.explanations.value IS 'mean over the window, in unit; in σ of the machine''s normal where it has no baseline in engineering units';
 COMMENT ON COLUMN ml.explanations.normal_low IS 'two spreads below the machine''s mean at this load, of the baseline of the day before';
 COMMENT ON COLUMN ml.explanations.normal_high IS 'two spreads above it; of flat minutes, what is no news yet';
