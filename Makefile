@@ -53,7 +53,8 @@ docs: $(INSTALLED) ## what every table means and what the checkpoints found, as 
 clean: ## remove var/: readings, models, Airflow's and MLflow's databases
 	rm -rf var
 
-# Once for each change of the lock; uv comes from the lock itself.
+# Once for each change of the lock; uv comes from the lock itself. Compiled once here: where PYTHONDONTWRITEBYTECODE is set, as in
+# many images, every process, each of Airflow's tasks among them, would compile what it imports anew.
 $(INSTALLED): requirements.txt
 	@test -n "$(PYTHON)" || { \
 	  echo "Python 3.11, 3.12 or 3.13 is needed and none was found: install one, or say PYTHON=/path/to/it" >&2; exit 2; }
@@ -62,5 +63,5 @@ $(INSTALLED): requirements.txt
 	@echo "Installing the packages of requirements.txt into $(VENV) (once; a few minutes at most)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([0-9.]*\).*/\1/p' requirements.txt)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet -r requirements.txt
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv pip install --quiet --compile-bytecode -r requirements.txt
 	@touch $@
