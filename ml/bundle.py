@@ -130,7 +130,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
         self.detector_ = Detector(
             trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
-        ).fit(scaled)
+        )
+        surprise = self.detector_.fit_surprise(scaled)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
         self.confidence_: NDArray[Any] = CONFIDENCE_GRID
@@ -139,7 +140,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.horizon_curves_: NDArray[Any] = np.empty((0, 0))
         self.tails_: dict[str, Tail] = {}
         self.bands_: Bands = bands(tuple(self.weekly), 1.0, CEILING)
-        return np.asarray(self.detector_.score_samples(scaled))
+        return surprise
 
     def _fit_bands(
         self,

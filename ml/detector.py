@@ -52,6 +52,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
         A series is in order of time, and what is scored later follows it.
         """
+        self.fit_surprise(x)
+        return self
+
+    def fit_surprise(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Fit on `x` (n, d) as `fit` does; the surprise (n,) of its rows, each by itself."""
         rows = np.asarray(x, float)
         if rows.ndim != 2 or len(rows) < 2:
             raise ValueError(f"a detector learns from two rows or more of numbers. Got: {rows.shape}")
@@ -73,10 +78,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         ).fit(scaled)
         self.components_, self.variances_ = components(scaled, self.variance)
         self.tails_: dict[str, Tail] = {}
+        # Walking a hundred trees is most of the work, so it is done once.
         raw = self.channels_.raw(rows)
         self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
-        self.tails_["unsupervised"] = Tail.fit(self.channels_.largest(rows), decades=True)
-        return self
+        largest = np.max([self.tails_[name](values) for name, values in raw.items()], axis=0)
+        self.tails_["unsupervised"] = Tail.fit(largest, decades=True)
+        return self.tails_["unsupervised"](largest)
 
     def _filled(self, x: ArrayLike) -> NDArray[np.float64]:
         rows = np.asarray(x, float)
@@ -138,10 +145,11 @@ def _median(column: NDArray[np.float64]) -> float:
 
 
 def _node_depths(tree: Any) -> NDArray[np.float64]:
-    """Edges from the root to each node (nodes,); children always come after their parent."""
+    """Edges from the root to each node (nodes,)."""
     depth = np.zeros(tree.node_count)
-    for node in range(tree.node_count):
-        for child in (tree.children_left[node], tree.children_right[node]):
-            if child >= 0:
-                depth[child] = depth[node] + 1
+    level, edges = np.zeros(1, np.int64), 0
+    while len(level):
+        depth[level] = edges
+        inner = level[tree.children_left[level] >= 0]
+        level, edges = np.concatenate([tree.children_left[inner], tree.children_right[inner]]), edges + 1
     return depth

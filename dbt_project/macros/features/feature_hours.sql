@@ -17,7 +17,15 @@ day_hours as materialized (
     ) as target_hours
     inner join tags on target_hours.equipment_id = tags.equipment_id
     cross join lateral (
-        select * from tag_hours
+        select
+            tag_hours.tag_id,
+            tag_hours.minute_count,
+            tag_hours.all_count,
+            tag_hours.all_mean,
+            tag_hours.all_m2,
+            tag_hours.all_m3,
+            tag_hours.available_at
+        from tag_hours
         where
             tag_hours.tag_id = tags.tag_id
             and target_hours.target_hour - interval '24 hours' <= tag_hours.hour

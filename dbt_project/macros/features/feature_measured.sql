@@ -1,4 +1,4 @@
-{#- One row per measurement of a machine (series_id) and minute from the CTE positions of gold_ml_features. Where there is one tag
+{#- One row per measurement of a machine (series_id) and minute of gold_ml_features. Where there is one tag
     nothing has to be combined, which spares the most of the work; of several positions the farthest from its baseline
     counts, and each may be the stuck one. -#}
 {% macro feature_measured() -%}
@@ -14,8 +14,9 @@
         reading_count,
         good_count,
         1 as tag_count
-    from positions
-    where tags_of_measurement = 1
+    from (
+        {{ feature_positions('readings.tags_of_measurement = 1') }}
+    ) as single_tags
     union all
     select
         series_id,
@@ -29,7 +30,8 @@
         sum(reading_count)::integer as reading_count,
         sum(good_count)::integer as good_count,
         count(*)::integer as tag_count
-    from positions
-    where tags_of_measurement > 1
+    from (
+        {{ feature_positions('readings.tags_of_measurement > 1') }}
+    ) as positions
     group by series_id, equipment_id, number
 {%- endmacro %}

@@ -1,10 +1,10 @@
 {#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, and whether the tag
-    looks stuck, from the CTEs readings, wanted and baselines_held of gold_ml_features. `number` counts minutes. -#}
-{% macro feature_positions() -%}
+    looks stuck, from the CTEs readings, wanted and baselines_held of gold_ml_features, of the readings that a condition holds for. `number`
+    counts minutes. -#}
+{% macro feature_positions(condition) -%}
     select
         readings.series_id,
         readings.equipment_id,
-        readings.tags_of_measurement,
         wanted.number,
         readings.value_mean as mean,
         readings.reading_count,
@@ -21,5 +21,6 @@
             and readings.position = baselines_held.position
             and wanted.regime = baselines_held.regime
             and wanted.version_day = baselines_held.version_day
+    where {{ condition }}
     window by_tag as (partition by readings.tag_id order by wanted.number)
 {%- endmacro %}

@@ -125,3 +125,9 @@ def test_it_is_an_estimator_like_others() -> None:
     same = [Detector(trees=5, seed=3).fit(x).score_samples(x) for _ in range(2)]
     assert np.array_equal(*same)
     assert math.isclose(Detector().threshold(0.001), 3.0)
+
+
+def test_fitting_tells_the_surprise_of_its_own_rows() -> None:
+    x = np.random.default_rng(8).normal(0, 1, (500, 4))
+    detector = Detector(trees=20)
+    assert np.array_equal(detector.fit_surprise(x), detector.score_samples(x))

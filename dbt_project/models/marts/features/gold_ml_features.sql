@@ -3,6 +3,7 @@
     incremental_strategy='replace', partition_by='window_end',
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
+{%- set update = is_update() %}
 {%- set measurements = var('measurements') %}
 {%- set context_changes = ref('int_context_changes') %}
 
@@ -43,7 +44,7 @@ targets as materialized (
         minute,
         {{ minute_number('minute') }} as number
     from (
-        {{ feature_targets(is_update(), context_changes) }}
+        {{ feature_targets(update, context_changes) }}
     ) as wanted
 ),
 
@@ -60,10 +61,6 @@ baselines_held as materialized (
     ) as baselines_of_day
 ),
 
-positions as (
-    {{ feature_positions() }}
-),
-
 measured as (
     {{ feature_measured() }}
 ),
@@ -73,7 +70,7 @@ blocks as (
 ),
 
 windows as (
-    {{ feature_windows() }}
+    {{ feature_windows(update) }}
 ),
 
 {{ feature_hours() }},
@@ -87,16 +84,7 @@ measures as materialized (
 ),
 
 completeness as (
-    select
-        *,
-        sum(tags_reported) over last_hour as tag_minutes,
-        60 * max(tags_reported) over last_hour as tag_minutes_expected,
-        sum(reading_count) over last_hour as readings,
-        sum(good_count) over last_hour as good_readings,
-        sum(gap_seconds) over last_hour as gap_seconds_60,
-        max(available_at) over last_hour as latest_available_at
-    from wanted
-    window last_hour as (partition by equipment_id order by number range between 59 preceding and current row)
+    {{ feature_completeness(update) }}
 ),
 
 final as (
@@ -115,11 +103,10 @@ final as (
         {%- endfor %}
         {{ feature_interactions() }}
         1 - completeness.good_readings::double precision / nullif(completeness.readings, 0) as bad_share_60m,
-        1 - completeness.tag_minutes::double precision / nullif(completeness.tag_minutes_expected, 0)
-            as missing_share_60m,
+        1 - completeness.tag_minutes::double precision / nullif(60 * completeness.most_tags, 0) as missing_share_60m,
         coalesce(
-            completeness.tag_minutes < 0.95 * completeness.tag_minutes_expected
-            or completeness.gap_seconds_60 > 0.05 * 60 * completeness.tag_minutes_expected,
+            completeness.tag_minutes < 0.95 * 60 * completeness.most_tags
+            or completeness.gap_seconds_60 > 0.05 * 60 * 60 * completeness.most_tags,
             true
         ) as over_gap,
         machine_days.running_hours as running_hours_24h,
