@@ -26,7 +26,7 @@ test: $(INSTALLED) ## unit, integration, dbt and DAG tests on an embedded Postgr
 	@$(VENV)/bin/python -m pytest -n 2 --dist loadfile tests/dbt tests/dags tests/integration tests/unit
 
 e2e: $(INSTALLED) ## the README's commands and the running stack, from the outside
-	@$(VENV)/bin/python -m pytest tests/e2e --ignore=tests/e2e/faults
+	@$(VENV)/bin/python -m pytest -n 2 --dist loadgroup tests/e2e --ignore=tests/e2e/faults
 
 faults: $(INSTALLED) ## the fault matrix: what is lost when a collector, its server, its network or Postgres breaks
 	@$(VENV)/bin/python -m pytest -n 3 tests/e2e/faults --matrix docs/faults.json

@@ -26,6 +26,7 @@ from ml.scorecard import (
     detected,
     detector_scale,
     fill,
+    in_spreads,
 )
 from ml.trees import Trees
 
@@ -125,9 +126,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
                 share = len(own) / (len(own) + self.commissioning_windows)
                 self.machines_.append(str(name))
                 scales.append(detector_scale(own) ** share * pooled ** (1 - share))
-        self.scales_ = np.vstack([*scales, pooled])
+        self.scales_ = np.stack([*scales, pooled])
         index = {name: i for i, name in enumerate(self.machines_)}
-        scaled = detected(x) / self.scales_[[index.get(str(name), len(index)) for name in machines]]
+        scaled = in_spreads(detected(x), self.scales_[[index.get(str(name), len(index)) for name in machines]])
         self.detector_ = Detector(
             trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
         )

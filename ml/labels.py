@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ml.features import Windows, micros
 from ml.policy import Policy
-from ml.scorecard import CONTINUE, NO_PRECEDENT, SHUTDOWN, detected, detector_scale
+from ml.scorecard import CONTINUE, NO_PRECEDENT, SHUTDOWN, detected, detector_scale, in_spreads
 
 ACTIONS = (
     "reduce_speed",
@@ -192,12 +192,12 @@ def label(windows: Windows, known: list[Event], answers: list[Judgment], policy:
 
 def _shows(windows: Windows, normal: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where any detected feature lies outside its machine's normal spread."""
-    values = np.abs(detected(windows.x))
+    values = detected(windows.x)
     pooled = detector_scale(windows.x[normal])
     shows = np.zeros(len(windows), bool)
     for name in set(windows.equipment):
         rows = windows.equipment == name
         own = windows.x[rows & normal]
         scale = detector_scale(own) if len(own) >= 300 else pooled
-        shows[rows] = (values[rows] / scale).max(axis=1) > SHOWS_AT
+        shows[rows] = np.abs(in_spreads(values[rows], scale)).max(axis=1) > SHOWS_AT
     return shows

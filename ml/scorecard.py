@@ -108,10 +108,22 @@ def leading(probabilities: NDArray[np.float64], classes: Sequence[str]) -> tuple
 
 
 def detector_scale(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The spread of normal `x` (n, features) a detected feature: its 99.9th percentile as 3.3 sigma, with a floor."""
-    values = np.abs(detected(x))
+    """The spread of normal `x` (n, features), (2, detected features): above its baseline and below it, with a floor.
+
+    The 99.95th percentile of a side as 3.3 sigma. The sides are apart: a machine that warms up is far below its
+    temperature every time it starts, which says nothing of how far above it may be.
+    """
     floor = np.where(np.isin(_DETECTED, _FLAT), 1.5, 0.3)
-    return np.maximum(np.quantile(values, 0.999, axis=0) / 3.3, floor) if len(x) else floor
+    if not len(x):
+        return np.tile(floor, (2, 1))
+    values = detected(x)
+    sides = [np.quantile(np.maximum(side, 0.0), 0.9995, axis=0) / 3.3 for side in (values, -values)]
+    return np.maximum(sides, floor)
+
+
+def in_spreads(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Detected `values` (n, d) in units of `scale`, (2, d) or one for each row (n, 2, d)."""
+    return np.asarray(values / np.where(values > 0, scale[..., 0, :], scale[..., 1, :]))
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ class Scorecard:
 
     contract: str
     machines: tuple[str, ...]
-    scales: NDArray[np.float64]  # (machines + 1, detected features)
+    scales: NDArray[np.float64]  # (machines + 1, 2, detected features), above and below the baseline
     detector: Channels  # over scaled features
     tails: dict[str, Tail]  # of the supervised and the combined evidence, where there is a classifier
     bands: Bands
@@ -135,7 +147,7 @@ class Scorecard:
         rows = np.full(len(x), len(self.machines))
         if equipment is not None:
             rows = np.array([index.get(str(name), len(self.machines)) for name in equipment], dtype=np.int64)
-        return np.asarray(detected(x) / self.scales[rows])
+        return in_spreads(detected(x), self.scales[rows])
 
     def channels(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> dict[str, NDArray[np.float64]]:
         """The detector's surprises (n,) by channel; see `ml.channels`."""

@@ -3,9 +3,9 @@
 {% macro day_slices(relation, timestamp='source_ts', most=12) -%}
     {%- set found = run_query(
         "select slice.day::date::text, least((slice.day + extent.days * interval '1 day')::date, extent.last)::text"
-        ~ " from (select min(day) as first, max(day) + 1 as last, ceil((max(day) - min(day) + 1) / " ~ most ~ ".0) as days"
-        ~ " from (select min((" ~ timestamp ~ " at time zone 'UTC')::date) as day from " ~ relation
-        ~ " union all select max((" ~ timestamp ~ " at time zone 'UTC')::date) from " ~ relation ~ ") as ends) as extent"
+        ~ " from (select day.first, day.last + 1 as last, ceil((day.last - day.first + 1) / " ~ most ~ ".0) as days"
+        ~ " from (select (min(" ~ timestamp ~ ") at time zone 'UTC')::date as first,"
+        ~ " (max(" ~ timestamp ~ ") at time zone 'UTC')::date as last from " ~ relation ~ ") as day) as extent"
         ~ " cross join lateral generate_series(extent.first, extent.last - 1, extent.days * interval '1 day')"
         ~ " as slice (day)"
     ) if execute else none -%}

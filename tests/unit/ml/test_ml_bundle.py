@@ -274,7 +274,7 @@ def test_a_new_machine_is_judged_by_all_machines_spread_until_it_is_commissioned
     assert np.array_equal(young.scaled(noisy[:50], asked[1]), young.scaled(noisy[:50], None))
     own, pooled = old.scales[0], old.scales[-1]
     moved = COLUMN["vibration_deviation_5m"]
-    assert own[moved] > pooled[moved], "by its own spread it is less strange than by all machines'"
+    assert (own[:, moved] > pooled[:, moved]).all(), "by its own spread it is less strange than by all machines'"
 
 
 def test_the_detector_watches_by_name_and_not_what_tells_machines_apart() -> None:
@@ -292,3 +292,13 @@ def test_the_bands_are_those_that_were_stated(normal: np.ndarray, machines: np.n
     unlifted = np.zeros(1)
     knot = often.scorecard.bands.knots[0]
     assert often.scorecard.bands.score(np.array([knot]), unlifted)[0] == pytest.approx(0.5)
+
+
+def test_a_machine_that_starts_cold_may_not_therefore_run_hot(normal: np.ndarray, machines: np.ndarray) -> None:
+    cold = normal.copy()
+    cold[::100] = _shift(cold[::100], "temperature", np.full(len(cold[::100]), -12.0))
+    card = EquipmentAnomalyDetector(isolation_trees=20).fit(cold, equipment=machines).scorecard
+    rows = normal[1:60:2]
+    hot = card.score(_shift(rows, "temperature", np.full(len(rows), 6.0))).anomaly
+    warming_up = card.score(_shift(rows, "temperature", np.full(len(rows), -6.0))).anomaly
+    assert np.median(hot) >= 0.7 > np.median(warming_up)
