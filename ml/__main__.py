@@ -101,7 +101,7 @@ def sync_feedback_command(moment: Moment = None) -> None:
 @app.command("train")
 def train_command(
     moment: Moment = None,
-    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="make the result champion if there is none")] = False,
+    bootstrap: Annotated[bool, typer.Option("--bootstrap", help="make the result champion if none can score")] = False,
 ) -> None:
     """Train a candidate on what was known at the moment, and evaluate it and the champion on later time."""
     from ml import card, training

@@ -163,7 +163,7 @@ def _load(settings: Settings, version: str) -> Scorecard:
     if card.contract != features.contract():
         raise ContractError(
             f"version {version} was trained on feature contract {card.contract}, this code and its mart have "
-            f"{features.contract()}: train again"
+            f"{features.contract()}: train again by python -m ml train --bootstrap"
         )
     return card
 

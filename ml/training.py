@@ -52,8 +52,8 @@ def train(
     """Train a candidate on what was known at `moment`, evaluate it and the champion on the same later time.
 
     Fewer rows than the policy's minimum, or one class only, refuse a retraining. A `bootstrap` may then stand on the
-    detector alone, and becomes champion if there is none. What breaks off leaves a row with outcome 'failed' and the
-    reason, no alias, and no version that could be taken for a candidate.
+    detector alone, and becomes champion if there is none, or none that this code can score with. What breaks off leaves
+    a row with outcome 'failed' and the reason, no alias, and no version that could be taken for a candidate.
     """
     policy = policy or Policy()
     training_id = f"{moment:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
@@ -182,8 +182,9 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
         evaluation.store(connection, run.training_id, run.version, stretch, figures)
         if champion and theirs:
             evaluation.store(connection, run.training_id, champion, stretch, theirs)
-        if champion is None and bootstrap:
-            _first(connection, run.version, run.moment, reason)
+        if bootstrap and card is None:
+            before = "there was no champion" if champion is None else f"champion {champion} has other inputs"
+            _first(connection, run.version, run.moment, f"{before}; {reason}")
             # Last, so that no alias is left on a version that has no row.
             registry.set_aliases(settings, {registry.CHAMPION: run.version})
     return run.result("trained", reason)
@@ -284,5 +285,5 @@ def _first(connection: psycopg.Connection, version: str, moment: datetime, reaso
     connection.execute(
         "INSERT INTO ml.promotions (moment, gate, candidate_version, criterion, passed, decision, reason)"
         " VALUES (%s, 'first_model', %s, 'decision', true, 'champion', %s)",
-        (moment, version, f"there was no champion; {reason}"),
+        (moment, version, reason),
     )

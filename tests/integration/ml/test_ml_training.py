@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ml import feedback, gates, history, training
+from ml import feedback, gates, history, registry, training
 from ml.errors import HistoryFileError, ModelError
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
@@ -74,6 +74,22 @@ def test_a_worse_candidate_is_refused_in_figures(
         gates.promote(with_past, NOON, policy, by="tester", reason="why not")
     with pytest.raises(ModelError, match="needs a reason"):
         gates.promote(with_past, NOON, policy, by="tester")
+
+
+def test_a_champion_that_no_longer_fits_the_code_is_replaced_by_a_bootstrap(
+    with_past: Settings, admin: psycopg.Connection, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = training.train(with_past, NOON, policy, bootstrap=True)
+    assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version
+    training.train(with_past, NOON, policy, bootstrap=True)
+    assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version, "one that can score stays"
+    monkeypatch.setattr("ml.training.contract", lambda: "another")
+    training.train(with_past, NOON, policy)
+    assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version, "a retraining leaves it to the gates"
+    last = training.train(with_past, NOON, policy, bootstrap=True)
+    assert registry.aliases(with_past)[registry.CHAMPION] == last.model_version
+    reason = admin.execute("SELECT reason FROM ml.promotions ORDER BY promotion_id DESC LIMIT 1").fetchone()
+    assert reason is not None and reason[0].startswith(f"champion {first.model_version} has other inputs")
 
 
 def test_two_trainings_at_once(with_past: Settings, policy: Policy) -> None:
