@@ -45,7 +45,7 @@ lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
-	@$(VENV)/bin/sqlfluff lint --disable-progress-bar dbt_project warehouse/migrations metabase
+	@$(VENV)/bin/sqlfluff lint --processes 2 --disable-progress-bar dbt_project warehouse/migrations metabase
 
 docs: $(INSTALLED) ## what every table means and what the checkpoints found, as pages on 127.0.0.1 (needs a running stack)
 	@$(VENV)/bin/python -m warehouse docs
