@@ -67,13 +67,9 @@ class Listener(threading.Thread):
 
 @dataclass
 class MemoryGauge:
-    """Samples the memory of this process and all below it; `peak_mb` is the most it saw.
-
-    Every five seconds: a look at thirty processes' shared memory takes a third of a second of a core.
-    """
+    """Samples the memory of this process and all below it every second; `peak_mb` is the most it saw."""
 
     peak_mb: float = 0.0
-    interval: float = 5.0
     _closing: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
@@ -87,7 +83,7 @@ class MemoryGauge:
 
     def _sample(self) -> None:
         me = psutil.Process()
-        while not self._closing.wait(self.interval):
+        while not self._closing.wait(1.0):
             self.peak_mb = max(self.peak_mb, memory_mb([me, *me.children(recursive=True)]))
 
 

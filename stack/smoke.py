@@ -31,7 +31,6 @@ from rich.console import Console
 from stack.environment import environment
 from stack.errors import StackError
 from stack.observation import Listener, MemoryGauge, Notification, count, latency_ms, read_counters
-from stack.pace import slowness
 from stack.scheduler_api import Run, SchedulerApi
 from stack.session import stack, stoppable
 from stack.supervisor import Supervisor
@@ -106,8 +105,6 @@ class Smoke:
     def run(self) -> None:
         """All stages; raises StackError in the stage that fails. Everything has ended when it returns."""
         self.figures.history_days = self.history_days
-        # Before anything runs that would slow it down.
-        self.figures.slowness = round(slowness(), 2)
         with MemoryGauge() as gauge:
             try:
                 with self._staged("start"):
@@ -162,7 +159,6 @@ class Smoke:
         self.console.print(f"[{time.monotonic() - self.began:5.0f} s]   {text}", highlight=False, markup=False)
 
     def _wait(self, what: str, supervisor: Supervisor, timeout: float, condition: Callable[[], T | None]) -> T:
-        timeout *= self.figures.slowness or 1.0
         deadline = time.monotonic() + timeout
         while True:
             supervisor.check()
