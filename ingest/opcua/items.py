@@ -153,9 +153,10 @@ class Items:
 
     def note(self, readings: Readings) -> None:
         """Take in what has come, before it is stored: who lives, and who has died or is of no use."""
-        self._pulse.note(readings, time.monotonic())
         rows = readings.rows
         gone = np.isin(rows["status"] & 0xFFFF_0000, _GONE)
+        # node-opcua goes on sampling a node that was deleted: that it is gone is no value, and ends no gap.
+        self._pulse.note(readings.part(~gone) if gone.any() else readings, time.monotonic())
         for tag_id in rows["tag_id"][gone].tolist():
             self._die(tag_id, "BadNodeIdUnknown")
         for row in rows[rows["kind"] == REJECTED]:
@@ -321,6 +322,8 @@ class Items:
             return
         numbers = [self.monitored.pop(handle) for handle in dying]
         losses: dict[tuple[str, int], list[int]] = {}
+        # What came last was in the source before that: while it waited to be sampled and published.
+        underway_s = 2 * self._publishing_ms / 1000
         for handle, reason in dying.items():
             item = self._items[handle]
             pause = _FIRST_RETRY_S
@@ -331,7 +334,8 @@ class Items:
                 pause = _RESTING_S
             if not reason.startswith(_UNSUPPORTED):  # those are rejected, with the reason
                 for tag_id in item.tag_ids:
-                    losses.setdefault((reason, int(now - self._pulse.known(tag_id)) + 1), []).append(tag_id)
+                    seconds = int(now - self._pulse.known(tag_id) + underway_s) + 1
+                    losses.setdefault((reason, seconds), []).append(tag_id)
             self._missing[handle] = _Missing(reason, now + pause, pause)
             self._pulse.end(item.tag_ids)
         if self._lost is not None:

@@ -20,6 +20,7 @@ from ingest.opcua import items as items_module
 from ingest.opcua.items import Items
 from ingest.opcua.subscribed import Subscribed
 from ingest.plant import Deadband, Plant
+from ingest.readings import Readings, empty_rows
 from ingest.tags import sync_plant
 from tests.conftest import free_port
 from tests.integration.ingest.field import PUBLISHING_MS, URI, Field, tag
@@ -118,6 +119,21 @@ async def test_a_node_that_is_deleted_unsaid_is_found_and_followed_when_it_is_th
     ((detail, since, tag_ids),) = field.lost
     assert (detail, list(tag_ids)) == ("BadNodeIdUnknown", [1])
     assert heard - timedelta(seconds=3) < since <= heard
+
+
+async def test_what_says_that_a_node_is_gone_is_no_value_of_it(field: Field) -> None:
+    await field.add("A")
+    items = Items("main", [tag(1, "A")], field.note_lost)
+    async with field.monitoring(items):
+        await eventually(lambda: field.of(1), [0.0])
+        heard = datetime.now(UTC)
+        await asyncio.sleep(1.5)
+        rows = empty_rows(1)
+        rows["tag_id"], rows["status"] = 1, ua.StatusCodes.BadNodeIdUnknown
+        items.note(Readings(rows))
+        await eventually(lambda: len(field.lost), 1)
+    ((_, since, _),) = field.lost
+    assert since <= heard
 
 
 async def test_a_node_that_is_replaced_unsaid_is_monitored_anew(field: Field) -> None:
