@@ -8,6 +8,7 @@ it, each process has a log file of its own, and nothing may be left behind.
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import signal
 import subprocess
@@ -78,6 +79,7 @@ class Supervisor:
     seen: set[psutil.Process] = field(default_factory=set)
     strangers: frozenset[psutil.Process] = field(default_factory=lambda: frozenset(psutil.Process().children()))
     """children that were there before, and are none of ours"""
+    _looked: float = -math.inf
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -90,7 +92,10 @@ class Supervisor:
 
     def check(self) -> None:
         """Raise if a process has ended: which one, with what code, and the end of its log."""
-        self.descendants()
+        # A look at every process of the machine, and this is asked ten times a second while the stack is prepared.
+        if time.monotonic() - self._looked > 1:
+            self.descendants()
+            self._looked = time.monotonic()
         for name, child in self.running.items():
             if (code := child.poll()) is not None:
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
@@ -98,10 +103,9 @@ class Supervisor:
 
     def descendants(self) -> set[psutil.Process]:
         """Every process of ours below this one, and those seen before that still live (a parent may have died)."""
-        self.seen = {process for process in self.seen if process.is_running()}
-        for child in psutil.Process().children():
-            if child not in self.strangers:
-                self.seen.update(_family(child.pid))
+        theirs = {process for stranger in self.strangers for process in _family(stranger.pid)}
+        living = {process for process in self.seen if process.is_running()}
+        self.seen = living | set(psutil.Process().children(recursive=True)) - theirs
         return self.seen
 
     def stop(self, grace: float = GRACE_S) -> None:
