@@ -1,12 +1,12 @@
-{#- The UTC days that a relation's rows lie in, cut into at most `most` slices of whole days: [[from, to), …] as literals. A
-    statement that is the union of its slices uses every core, and sorts each of them in memory. -#}
-{% macro day_slices(relation, timestamp='source_ts', most=12) -%}
+{#- UTC days cut into at most `most` slices of whole days: [[from, to), …] as literals. `extent` is a query for a row with
+    the first and the last day. A statement that is the union of its slices uses every core, and sorts each of them in
+    memory. -#}
+{% macro day_slices(extent, most=12) -%}
     {%- set found = run_query(
-        "select slice.day::date::text, least((slice.day + extent.days * interval '1 day')::date, extent.last)::text"
-        ~ " from (select day.first, day.last + 1 as last, ceil((day.last - day.first + 1) / " ~ most ~ ".0) as days"
-        ~ " from (select (min(" ~ timestamp ~ ") at time zone 'UTC')::date as first,"
-        ~ " (max(" ~ timestamp ~ ") at time zone 'UTC')::date as last from " ~ relation ~ ") as day) as extent"
-        ~ " cross join lateral generate_series(extent.first, extent.last - 1, extent.days * interval '1 day')"
+        "select slice.day::date::text, least((slice.day + extent.days * interval '1 day')::date, extent.ends)::text"
+        ~ " from (select day.first, day.last + 1 as ends, ceil((day.last - day.first + 1) / " ~ most ~ ".0) as days"
+        ~ " from (" ~ extent ~ ") as day (first, last)) as extent"
+        ~ " cross join lateral generate_series(extent.first, extent.ends - 1, extent.days * interval '1 day')"
         ~ " as slice (day)"
     ) if execute else none -%}
     {%- set slices = [] -%}

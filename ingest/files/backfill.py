@@ -252,9 +252,10 @@ def _unknown_tag(
 
 def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progress) -> int:
     landed = done = 0
+    days = events.days_of(readings.rows)
     with connect(settings, Role.INGEST, autocommit=True) as connection:
         # Beforehand: a partition made in passing would lock out the other connection until the commit.
-        events.ensure_partitions(connection, events.days_of(readings.rows))
+        events.ensure_partitions(connection, days)
     lane = _Lane(settings, delay_us)
     chunks = _chunks(readings)
     with ThreadPoolExecutor(CONNECTIONS, initializer=lane.open) as pool:
@@ -270,6 +271,9 @@ def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progr
         finally:
             pool.shutdown(cancel_futures=True)
             lane.close()
+    with connect(settings, Role.INGEST, autocommit=True) as connection:
+        # Who reads next plans by them, and autovacuum comes minutes later.
+        events.analyze_new_days(connection, days)
     return landed
 
 

@@ -68,6 +68,14 @@ def ensure_partitions(connection: psycopg.Connection, days: Iterable[int]) -> No
         connection.execute("SELECT raw.ensure_partitions(%s, %s)", (moment, moment))
 
 
+def analyze_new_days(connection: psycopg.Connection, days: Iterable[int]) -> int:
+    """Give the partitions of `days` (days since 2000-01-01 UTC) statistics that have none; returns how many had none."""
+    dates = [to_datetime(day * _DAY_US).date() for day in days]
+    row = connection.execute("SELECT raw.analyze_new_days(%s)", (dates,)).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def insert_new(connection: psycopg.Connection, prepared: Prepared, origin: str, available_at: NDArray[np.int64]) -> int:
     """Straight into the partitions; raises UniqueViolation where a row is there already."""
     copy(connection, EVENTS, prepared.readings, prepared.digest, origin, available_at)

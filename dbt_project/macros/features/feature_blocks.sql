@@ -39,7 +39,7 @@
             measured.good_count,
             measured.tag_count,
             phases.phase,
-            measured.number + (phases.phase - measured.number % {{ block }} + {{ block }}) % {{ block }} as block_end
+            {{ block_end('measured.number', 'phases.phase') }} as block_end
         from measured
         inner join phases
             on measured.equipment_id = phases.equipment_id and measured.number / 60 = phases.hour_number

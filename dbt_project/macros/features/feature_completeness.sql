@@ -1,28 +1,30 @@
-{#- The machines' minutes that are targets, with how complete their last hour is, from the CTEs wanted and targets of
-    gold_ml_features. An update has few targets: the minutes of their hours are summed for these alone. A first build
-    has them all: frames slide over every minute. -#}
+{#- The machines' minutes that are targets, with how complete their last hour is, from the CTEs wanted, targets and phases of
+    gold_ml_features. An update has few targets: the minutes of their hours are summed for these alone. A first build has
+    them all: frames slide over the blocks of minutes that end at one, as those of `feature_windows` do. -#}
 {% macro feature_completeness(update) -%}
-    {%- set sums = {
-        'tag_minutes': 'sum(tags_reported)',
-        'most_tags': 'max(tags_reported)',
-        'readings': 'sum(reading_count)',
-        'good_readings': 'sum(good_count)',
-        'gap_seconds_60': 'sum(gap_seconds)',
-        'latest_available_at': 'max(available_at)'
+    {%- set block = var('windows')[0] -%}
+    {#- Name: the aggregate, its column, and the type in which a sum of it is exact. -#}
+    {%- set parts = {
+        'tag_minutes': ('sum', 'tags_reported', 'integer'),
+        'most_tags': ('max', 'tags_reported', 'integer'),
+        'readings': ('sum', 'reading_count', 'integer'),
+        'good_readings': ('sum', 'good_count', 'integer'),
+        'gap_seconds_60': ('sum', 'gap_seconds', 'double precision'),
+        'latest_available_at': ('max', 'available_at', 'timestamptz')
     } -%}
-    {%- if update -%}
     select
         ends.*,
-        {%- for name in sums %}
+        {%- for name in parts %}
         hours.{{ name }}{{ ',' if not loop.last }}
         {%- endfor %}
     from wanted as ends
     inner join (
+        {%- if update %}
         select
             hour_of_target.equipment_id,
-            hour_of_target.target_number,
-            {%- for name, sum in sums.items() %}
-            {{ sum }} as {{ name }}{{ ',' if not loop.last }}
+            hour_of_target.target_number as number,
+            {%- for name, (aggregate, column, type) in parts.items() %}
+            {{ aggregate }}({{ column }}::{{ type }}) as {{ name }}{{ ',' if not loop.last }}
             {%- endfor %}
         from (
             select
@@ -32,14 +34,36 @@
             inner join wanted on earlier.equipment_id = wanted.equipment_id and earlier.number = wanted.number
         ) as hour_of_target
         group by hour_of_target.equipment_id, hour_of_target.target_number
-    ) as hours on ends.equipment_id = hours.equipment_id and ends.number = hours.target_number
-    {%- else -%}
-    select
-        *,
-        {%- for name, sum in sums.items() %}
-        {{ sum }} over last_hour as {{ name }}{{ ',' if not loop.last }}
-        {%- endfor %}
-    from wanted
-    window last_hour as (partition by equipment_id order by number range between 59 preceding and current row)
-    {%- endif -%}
+        {%- else %}
+        select
+            equipment_id,
+            number,
+            {%- for name, (aggregate, column, type) in parts.items() %}
+            {{ aggregate }}({{ name }}) over last_hour as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        from (
+            select
+                equipment_id,
+                phase,
+                block_end as number,
+                {%- for name, (aggregate, column, type) in parts.items() %}
+                {{ aggregate }}({{ column }}::{{ type }})::{{ type }} as {{ name }}{{ ',' if not loop.last }}
+                {%- endfor %}
+            from (
+                select
+                    wanted.*,
+                    phases.phase,
+                    {{ block_end('wanted.number', 'phases.phase') }} as block_end
+                from wanted
+                inner join phases
+                    on wanted.equipment_id = phases.equipment_id and wanted.number / 60 = phases.hour_number
+            ) as minutes_of_blocks
+            group by equipment_id, phase, block_end
+        ) as blocks_of_machine
+        window last_hour as (
+            partition by equipment_id, phase
+            order by number range between {{ 60 - block }} preceding and current row
+        )
+        {%- endif %}
+    ) as hours on ends.equipment_id = hours.equipment_id and ends.number = hours.number
 {%- endmacro %}

@@ -9,7 +9,7 @@
 {%- set first_minute = '(select min(minute) from touched)' %}
 {%- set last_minute = "coalesce((select max(minute) from touched), '-infinity')" %}
 {%- else %}
-{%- set slices = day_slices(tag_minutes, 'minute') %}
+{%- set slices = day_slices(indexed_days(tag_minutes, 'minute', ref('stg_tags'))) %}
 {%- set first_minute = "'" ~ slices[0][0] ~ "'::timestamptz" %}
 {%- set last_minute = "'" ~ slices[-1][1] ~ "'::timestamptz" %}
 {%- endif %}

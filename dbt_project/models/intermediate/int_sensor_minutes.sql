@@ -19,7 +19,7 @@ with readings as not materialized (
 {% if not update -%}
 -- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
 rolled_up as (
-    {%- for from_day, to_day in day_slices(landings) %}
+    {%- for from_day, to_day in day_slices('select min(day), max(day) from ' ~ ref('stg_sensor_days')) %}
     (
         {{ rolled_up_minutes(
             "(select * from readings where source_ts >= '" ~ from_day ~ "' and source_ts < '" ~ to_day ~ "') as slice"

@@ -51,6 +51,20 @@ def test_a_wide_file_brings_its_own_machine(warehouse: Settings, admin: psycopg.
     assert admin.execute("SELECT count(*), max(value) FROM raw.tag_latest").fetchone() == (2, 20.6)
 
 
+def test_days_that_were_backfilled_have_statistics_at_once(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    path = tmp_path / "rig.csv"
+    path.write_text("t,temp,vib,label\n2026-06-01 12:00:00,20.5,,0\n2026-06-03 12:00:01,20.6,1e-3,1\n")
+    backfill(warehouse, path, WIDE, T0)
+    counts = admin.execute(
+        "SELECT relname, reltuples FROM pg_class WHERE relname ~ '^sensor_events_202606' AND relkind = 'r' ORDER BY 1"
+    ).fetchall()
+    assert counts == [("sensor_events_20260601", 1.0), ("sensor_events_20260603", 2.0)]
+    whole = "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'sensor_events' AND inherited"
+    assert admin.execute(whole).fetchone() == (True,)
+
+
 def test_a_repeated_backfill_changes_nothing(
     warehouse: Settings, admin: psycopg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
