@@ -69,7 +69,7 @@ def ensure_partitions(connection: psycopg.Connection, days: Iterable[int]) -> No
 
 
 def analyze_new_days(connection: psycopg.Connection, days: Iterable[int]) -> int:
-    """Give the partitions of `days` (days since 2000-01-01 UTC) statistics that have none; returns how many had none."""
+    """Analyze the partitions of `days` (days since 2000-01-01 UTC) that have no statistics; returns how many."""
     dates = [to_datetime(day * _DAY_US).date() for day in days]
     row = connection.execute("SELECT raw.analyze_new_days(%s)", (dates,)).fetchone()
     assert row is not None
