@@ -56,7 +56,9 @@ def prepare_command(demo: Demo = False, plant: PlantFile = None, history_days: H
     if demo:
         settings = with_demo_plant(settings)
     with server.running(settings):
-        Preparation(settings, demo, history_days, console=Console()).run()
+        preparation = Preparation(settings, demo, history_days, console=Console())
+        preparation.run()
+        preparation.run(late=True)
 
 
 @app.command("smoke")

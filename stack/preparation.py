@@ -42,10 +42,13 @@ class Preparation:
     def path(self) -> Path:
         return self.settings.var / "prepared.json"
 
-    def run(self) -> dict[str, float]:
-        """Run the steps that are not done, side by side where they can; returns seconds a step. Needs Postgres."""
+    def run(self, late: bool = False) -> dict[str, float]:
+        """Run the steps that are not done, side by side where they can; returns seconds a step. Needs Postgres.
+
+        The `late` steps are a run of their own, after the others.
+        """
         record = self._record()
-        wanted = [name for name, step in STEPS.items() if self.demo or not step.demo]
+        wanted = [name for name, step in STEPS.items() if step.late == late and (self.demo or not step.demo)]
         finished = {name for name in wanted if self._is_done(record, name)}
         for name in wanted:
             if name in finished:
@@ -77,11 +80,12 @@ class Preparation:
                                              f"{tail(self._log(name))}")  # fmt: skip
                         del running[name]
                         seconds[name] = round(time.monotonic() - began, 1)
-                        finished.add(name)
-                        self._remember(record, name, seconds[name])
                         progress.update(bar, total=1, completed=1)
                         self._say(f"{STEPS[name].title}: {seconds[name]} s")
-                        self.done(name)
+                        for made in (name, *(covered for covered in STEPS[name].covers if covered not in finished)):
+                            finished.add(made)
+                            self._remember(record, made, seconds[name] if made == name else 0.0)
+                            self.done(made)
                     self.tick()
                     time.sleep(0.1)
             finally:

@@ -32,12 +32,12 @@ AFTER = {
     # The live plant starts where the history ends, not minutes later.
     "plant": ("plant",),
     "ingest": ("plant",),
-    # Seconds of start-up each, which the first build leaves a core for; started later they slow the first training.
-    "airflow-api-server": ("airflow", "readings"),
-    "airflow-dag-processor": ("airflow", "readings"),
-    "mlflow": ("mlflow", "readings"),
-    # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
-    "airflow-scheduler": ("airflow", "mlflow", "views", "features"),
+    # Seconds of start-up each: the first build uses both cores, the first training leaves one.
+    "airflow-api-server": ("airflow", "features"),
+    "airflow-dag-processor": ("airflow", "features"),
+    # The first score doesn't need them, and would wait longer beside them.
+    "mlflow": ("mlflow", "model"),
+    "airflow-scheduler": ("airflow", "mlflow", "views", "model"),
 }
 
 
@@ -83,6 +83,7 @@ def stack(settings: Settings, demo: bool, history_days: int, console: Console) -
     if not settings.embedded:
         del commands["postgres"]
     supervisor = Supervisor(commands, environment(settings), settings.var / "log")
+    stopping = threading.Event()
     try:
         if settings.embedded:
             # Made here, so that what goes wrong (as root above all) is said here and not in a log.
@@ -98,27 +99,40 @@ def stack(settings: Settings, demo: bool, history_days: int, console: Console) -
 
         seconds = Preparation(settings, demo, history_days, follow, supervisor.check, console).run()
         supervisor.start(*commands)
-        if "model" in seconds:
-            threading.Thread(target=_first_boards, args=(settings, console), name="boards", daemon=True).start()
+        late = Preparation(settings, demo, history_days, console=Console(quiet=True, force_terminal=False))
+        arguments = (late, "model" in seconds, console, stopping)
+        threading.Thread(target=_afterwards, args=arguments, name="afterwards", daemon=True).start()
         yield supervisor
     finally:
+        stopping.set()
         if console.is_terminal:
             console.print("Stopping …")
         supervisor.stop()
 
 
-def _first_boards(settings: Settings, console: Console, patience_s: float = 120) -> None:
-    """Start the first hourly run, once Airflow answers: dashboards would be empty until the next full hour."""
+def _afterwards(
+    late: Preparation, first: bool, console: Console, stopping: threading.Event, patience_s: float = 120
+) -> None:
+    """What nobody waits for: the first hourly run, once Airflow answers, and the late steps."""
+
+    def say(text: str) -> None:
+        if not stopping.is_set():
+            console.print(text, highlight=False, markup=False)
+
+    # Dashboards would be empty until the next full hour.
     deadline = time.monotonic() + patience_s
-    while True:
+    while first and not stopping.wait(2):
         try:
-            SchedulerApi(settings).start(BOARDS)
-            return
+            SchedulerApi(late.settings).start(BOARDS)
+            break
         except StackError as error:
             if time.monotonic() > deadline:
-                console.print(f"{BOARDS} waits for the next full hour: {error}", highlight=False, markup=False)
-                return
-        time.sleep(2)
+                say(f"{BOARDS} waits for the next full hour: {error}")
+                break
+    try:
+        late.run(late=True)
+    except (StackError, psycopg.Error) as error:
+        say(f"left for the next start: {error}")
 
 
 @contextmanager

@@ -58,7 +58,8 @@ class Step:
     """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
 
     `imports` take seconds of one core: a step that has them is started while the last of its needs is under way,
-    imports them, does what `warms_up` it, and is held until that is done.
+    imports them, does what `warms_up` it, and is held until that is done. `covers` are steps whose work it does, too.
+    Nobody waits for a `late` one: it is run when the processes have started.
     """
 
     title: str
@@ -68,6 +69,8 @@ class Step:
     demo: bool = False
     imports: tuple[str, ...] = ()
     warms_up: Callable[[Settings], None] = lambda settings: None
+    covers: tuple[str, ...] = ()
+    late: bool = False
 
 
 def _migrate(context: Context) -> None:
@@ -167,16 +170,29 @@ def _past(context: Context) -> None:
 
 
 def _model(context: Context) -> None:
-    from ml import card, minute
+    from ml import minute
     from ml.training import train
 
     result = train(context.settings, datetime.now(UTC), bootstrap=True)
     if result.model_version is None:
         raise StackError(f"no first model: {result.reason}")
-    # The scheduler has kept the features up to date; what is there is scored now and not at the next minute's turn.
+    # What the first build made is scored now, and not once Airflow has started.
     minute.run(context.settings, datetime.now(UTC))
-    # Nobody waits for the pictures.
-    card.publish(context.settings, result.model_version)
+
+
+def _registry(settings: Settings) -> None:
+    from ml.registry import require
+
+    require(settings)
+
+
+def _card(context: Context) -> None:
+    from ml import card, registry
+
+    version = registry.aliases(context.settings)[registry.CHAMPION]
+    if version is None:
+        raise StackError("no champion to write a card for")
+    card.publish(context.settings, version)
 
 
 # In the order in which they are begun where two could be: the history's way to the first score comes first.
@@ -194,6 +210,7 @@ STEPS: dict[str, Step] = {
         demo=True,
         imports=("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform"),
         warms_up=_parse,
+        covers=("views",),
     ),
     "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
@@ -203,8 +220,10 @@ STEPS: dict[str, Step] = {
         ("features", "past", "mlflow"),
         demo=True,
         imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
+        warms_up=_registry,
     ),
-    # The first build makes them, too; here for a plant that has none, and for models that are new.
+    "card": Step("The first model's card", _card, ("model",), demo=True, late=True),
+    # For a plant that has no past, and for models that are new.
     "views": Step("Views that a minute reads", _views, ("migrate", "features"), made_for=_models()),
 }
 

@@ -67,6 +67,23 @@ def test_a_step_with_imports_is_held_while_what_it_needs_is_under_way(
     assert seconds.keys() == {"first", "second"}
 
 
+def test_a_step_does_what_it_covers_and_a_late_one_is_a_run_of_its_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps(monkeypatch, {"all": "exit 0", "last": "exit 0", "part": "exit 1"})
+    table = {
+        "last": Step("Last", lambda context: None, ("all",), late=True),
+        "all": Step("All", lambda context: None, covers=("part",)),
+        "part": Step("A part of it", lambda context: None, ("all",)),
+    }
+    monkeypatch.setattr(preparation, "STEPS", table)
+    heard: list[str] = []
+    made = Preparation(settings, True, 1, done=heard.append, console=quiet())
+    assert made.run().keys() == {"all"}
+    assert heard == ["all", "part"]
+    assert made.run(late=True).keys() == {"last"}
+
+
 def test_a_held_step_that_dies_is_told_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     steps(monkeypatch, SCRIPTS | {"second": 'touch "$FOLDER/held"; echo no such module >&2; exit 3'})
     with pytest.raises(StackError, match=r"Second failed; the end of .*\nno such module"):

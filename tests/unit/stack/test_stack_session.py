@@ -19,17 +19,21 @@ def test_the_order_of_the_steps_is_one_in_which_they_can_run() -> None:
     for name, step in STEPS.items():
         assert all(need in names for need in step.needs), name
     began: list[str] = []
+    late = {name for name, step in STEPS.items() if step.late}
+    assert not any(late & set(step.needs) for step in STEPS.values()), "nobody waits for a late step"
     while len(began) < len(names):
         following = next(n for n in names if n not in began and set(STEPS[n].needs) <= set(began))
         began.append(following)
     assert began.index("readings") < began.index("mlflow"), "the way to the first score comes first"
 
 
-def test_the_scheduler_starts_while_the_first_model_trains() -> None:
-    """Its minutes bring the features up to date meanwhile; before the first build they would do that build."""
-    before = [name for name in STEPS if name not in ("features", "views", "model")]
-    assert "airflow-scheduler" not in ready(procfile(), before, demo=True)
-    assert "airflow-scheduler" in ready(procfile(), [*before, "features", "views"], demo=True)
+def test_what_takes_processors_waits_for_what_the_first_score_needs() -> None:
+    before = [name for name, step in STEPS.items() if not step.late and name not in ("features", "views", "model")]
+    started = set(ready(procfile(), before, demo=True))
+    assert started == {"plant", "ingest"}
+    started = set(ready(procfile(), [*before, "features", "views"], demo=True))
+    assert started == {"plant", "ingest", "airflow-api-server", "airflow-dag-processor"}
+    assert set(ready(procfile(), [*before, "features", "views", "model"], demo=True)) == set(AFTER)
 
 
 def test_a_plant_without_a_past_has_views_before_its_first_minute() -> None:
