@@ -123,10 +123,12 @@ class Schedule:
 def targets(slots: Sequence[Slot], times: Floats, machine_count: int) -> Floats:
     """The share of full load asked for at `times` (n,) as (n, machines)."""
     asked = np.zeros((len(times), machine_count))
+    machines = np.array([slot.machine for slot in slots])
+    starts, wanted = np.array([slot.starts for slot in slots]), np.array([slot.target for slot in slots])
     for machine in range(machine_count):
-        own = [slot for slot in slots if slot.machine == machine]
-        index = np.searchsorted([slot.starts for slot in own], times, side="right") - 1
-        asked[:, machine] = np.array([slot.target for slot in own])[index]
+        own = machines == machine
+        index = np.searchsorted(starts[own], times, side="right") - 1
+        asked[:, machine] = wanted[own][index]
     return asked
 
 

@@ -200,7 +200,9 @@ STEPS: dict[str, Step] = {
     "migrate": Step("Warehouse migrations", _migrate, made_for=None),
     "history": Step("History of the demo plant", _history, demo=True),
     "plant": Step("Tags of the plant file", _plant, ("migrate",), made_for=None),
-    "readings": Step("Landing the readings", _readings, ("plant", "history"), demo=True),
+    "readings": Step(
+        "Landing the readings", _readings, ("plant", "history"), demo=True, imports=("ingest.files.backfill",)
+    ),
     "airflow": Step("Airflow's database", _airflow, ("migrate",), made_for=version("apache-airflow")),
     "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
     "features": Step(

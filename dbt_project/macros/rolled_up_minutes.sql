@@ -10,9 +10,9 @@
         sum(value * value) as value_sumsq,
         min(value) as value_min,
         max(value) as value_max,
-        avg(value) as value_mean,
+        sum(value) / nullif(count(value), 0) as value_mean,
         array_agg(value order by source_ts) filter (where value is not null) as good_values,
-        array_agg(date_part('second', source_ts) order by source_ts) filter (where value is not null) as good_seconds,
+        array_agg(source_ts order by source_ts) filter (where value is not null) as good_times,
         array_agg(value_text order by source_ts) filter (where value_text is not null) as good_texts,
         max(available_at) as available_at
     from {{ readings }}

@@ -1,5 +1,5 @@
 {{ config(
-    tags=['minute'], unique_key=['equipment_id', 'minute'],
+    tags=['minute'], unique_key=['equipment_id', 'minute'], pre_hook=['{{ parallel_slices() }}'],
     indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set update = is_update() %}
@@ -210,7 +210,9 @@ states as (
 ),
 {%- endif %}
 
-measured as (
+-- Planned apart in a first build: beside the joins below, whose rows it takes for a hundred times as many, the planner
+-- sees nothing to gain from a second core.
+measured as {{ 'materialized' if not update }} (
     {%- if update %}
     {{ equipment_minutes_of('wanted') | indent(4) }}
     {%- else %}

@@ -1,10 +1,13 @@
 {{ config(
-    tags=['minute'], unique_key=['tag_id', 'hour'],
+    tags=['minute'], unique_key=['tag_id', 'hour'], pre_hook=['{{ parallel_slices() }}'],
     indexes=[{'columns': ['tag_id', 'hour', 'regime'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
+{%- set update = is_update() %}
+{%- set sensor_minutes = ref('int_sensor_minutes') %}
+{%- set all_tags = ref('stg_tags') %}
 
 with minutes as not materialized (
-    select * from {{ ref('int_sensor_minutes') }}
+    select * from {{ sensor_minutes }}
 ),
 
 equipment_minutes as not materialized (
@@ -12,11 +15,11 @@ equipment_minutes as not materialized (
 ),
 
 tags as (
-    select * from {{ ref('stg_tags') }}
+    select * from {{ all_tags }}
     where role = 'measurement'
 ),
 
-{% if is_update() -%}
+{% if update -%}
 touched as materialized (
     select distinct
         equipment_id,
@@ -55,11 +58,11 @@ tag_minutes as materialized (
     ) as minutes_of_hour
 ),
 {%- else -%}
-wanted as (
+wanted as not materialized (
     select * from equipment_minutes
 ),
 
-tag_minutes as (
+tag_minutes as not materialized (
     select
         tags.equipment_id,
         minutes.*
@@ -68,32 +71,20 @@ tag_minutes as (
 ),
 {%- endif %}
 
--- Baselines take only minutes while the machine runs and is not maintained; what starts with all_ takes every minute.
--- A row with no running minute keeps a later correction from leaving an old one behind.
 rolled_up as (
-    select
-        tag_minutes.tag_id,
-        date_trunc('hour', tag_minutes.minute) as hour,
-        wanted.regime,
-        (count(tag_minutes.value_mean) filter (where wanted.is_running and not wanted.in_maintenance))::integer
-            as minute_count,
-        sum(tag_minutes.value_mean) filter (where wanted.is_running and not wanted.in_maintenance) as mean_sum,
-        sum(tag_minutes.value_mean * tag_minutes.value_mean) filter (
-            where wanted.is_running and not wanted.in_maintenance
-        ) as mean_sumsq,
-        min(tag_minutes.value_min) filter (where wanted.is_running and not wanted.in_maintenance) as value_min,
-        max(tag_minutes.value_max) filter (where wanted.is_running and not wanted.in_maintenance) as value_max,
-        max(tag_minutes.available_at) as available_at,
-        count(*)::integer as minutes_reported,
-        {{ central_moments('tag_minutes.value_mean', 'all_') }},
-        min(tag_minutes.value_min) as all_min,
-        max(tag_minutes.value_max) as all_max,
-        sum(tag_minutes.reading_count)::integer as reading_count,
-        sum(tag_minutes.bad_count)::integer as bad_count,
-        coalesce(sum(tag_minutes.gap_seconds), 0)::real as gap_seconds
-    from wanted
-    inner join tag_minutes on wanted.equipment_id = tag_minutes.equipment_id and wanted.minute = tag_minutes.minute
-    group by tag_minutes.tag_id, date_trunc('hour', tag_minutes.minute), wanted.regime
+    {%- if update %}
+    {{ rolled_up_hours('wanted', 'tag_minutes') | indent(4) }}
+    {%- else %}
+    {%- for from_day, to_day in day_slices(indexed_days(sensor_minutes, 'minute', all_tags)) %}
+    {%- set within = "where minute >= '" ~ from_day ~ "' and minute < '" ~ to_day ~ "'" %}
+    (
+        {{ rolled_up_hours(
+            '(select * from wanted ' ~ within ~ ')', '(select * from tag_minutes ' ~ within ~ ')'
+        ) | indent(8) }}
+    )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- endif %}
 )
 
 select

@@ -3,7 +3,7 @@
     tags=['minute'], unique_key=['tag_id', 'minute'], full_refresh=false,
     pre_hook=[
         'set local enable_hashagg = off',
-        '{% if not is_update() %} set local parallel_tuple_cost = 0; set local enable_gathermerge = off {% endif %}'
+        '{{ parallel_slices() }}'
     ],
     indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
@@ -151,8 +151,8 @@ held as (
                 select
                     sum(
                         rolled_up.good_values[step.nth] * (
-                            coalesce(rolled_up.good_seconds[step.nth + 1], 60)
-                            - case when step.nth > 1 then rolled_up.good_seconds[step.nth] else 0 end
+                            coalesce(date_part('second', rolled_up.good_times[step.nth + 1]), 60)
+                            - case when step.nth > 1 then date_part('second', rolled_up.good_times[step.nth]) else 0 end
                         )
                     ) / 60
                 from generate_series(1, cardinality(rolled_up.good_values)) as step (nth)
