@@ -5,7 +5,6 @@
 day_hours as materialized (
     select
         tags.series_id,
-        tags.equipment_id,
         target_hours.hour_number,
         hours_of_day.*
     from (
@@ -41,19 +40,20 @@ days as (
 -- The tag that reported the most tells how long the machine ran.
 machine_days as (
     select
-        equipment_id,
-        hour_number,
-        max(running_minutes) / 60::double precision as running_hours,
-        max(available_at) as available_at
+        tags.equipment_id,
+        by_tag.hour_number,
+        max(by_tag.running_minutes) / 60::double precision as running_hours,
+        max(by_tag.available_at) as available_at
     from (
         select
-            equipment_id,
+            tag_id,
             hour_number,
             sum(minute_count) as running_minutes,
             max(available_at) as available_at
         from day_hours
-        group by equipment_id, hour_number, tag_id
+        group by tag_id, hour_number
     ) as by_tag
-    group by equipment_id, hour_number
+    inner join tags on by_tag.tag_id = tags.tag_id
+    group by tags.equipment_id, by_tag.hour_number
 )
 {%- endmacro %}

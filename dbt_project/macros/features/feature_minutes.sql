@@ -46,8 +46,6 @@ readings as materialized (
     select
         tags.series_id,
         tags.equipment_id,
-        tags.measurement,
-        tags.position,
         tags.tags_of_measurement,
         minutes_of_hour.*
     from reach

@@ -16,9 +16,7 @@
     inner join wanted on readings.equipment_id = wanted.equipment_id and readings.minute = wanted.minute
     left join baselines_held
         on
-            readings.equipment_id = baselines_held.equipment_id
-            and readings.measurement = baselines_held.measurement
-            and readings.position = baselines_held.position
+            readings.tag_id = baselines_held.tag_id
             and wanted.regime = baselines_held.regime
             and wanted.version_day = baselines_held.version_day
     where {{ condition }}

@@ -28,7 +28,19 @@
         equipment_minutes.equipment_id,
         equipment_minutes.minute
     from equipment_minutes
-    left join (
+    where
+        equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
+        and (
+            equipment_minutes.minute
+            >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_dense_days") }} days'
+            or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
+            = {{ var('gold_stride') - 1 }}
+        )
+    union
+    select
+        led_up.equipment_id,
+        led_up.minute
+    from (
         select distinct
             history.equipment_id,
             covered.hour
@@ -39,20 +51,17 @@
             fault.happened_at,
             interval '1 hour'
         ) as covered (hour)
+    ) as hours
+    cross join lateral (
+        select
+            equipment_minutes.equipment_id,
+            equipment_minutes.minute
+        from equipment_minutes
+        where
+            equipment_minutes.equipment_id = hours.equipment_id
+            and hours.hour <= equipment_minutes.minute
+            and equipment_minutes.minute < hours.hour + interval '1 hour'
+        offset 0
     ) as led_up
-        on
-            equipment_minutes.equipment_id = led_up.equipment_id
-            and {{ utc_hour('equipment_minutes.minute') }} = led_up.hour
-    where
-        led_up.hour is not null
-        or (
-            equipment_minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_days") }} days'
-            and (
-                equipment_minutes.minute
-                >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_dense_days") }} days'
-                or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
-                = {{ var('gold_stride') - 1 }}
-            )
-        )
     {%- endif -%}
 {%- endmacro %}

@@ -52,13 +52,23 @@ targets as materialized (
 
 -- By day, for their index leads with it: there are months of them.
 baselines_held as materialized (
-    select baselines_of_day.*
+    select
+        tags.tag_id,
+        baselines_of_day.regime,
+        baselines_of_day.version_day,
+        baselines_of_day.baseline_mean,
+        baselines_of_day.baseline_std
     from (select distinct version_day from wanted) as days
     cross join lateral (
         select * from baselines
         where baselines.version_day = days.version_day
         offset 0
     ) as baselines_of_day
+    inner join tags
+        on
+            baselines_of_day.equipment_id = tags.equipment_id
+            and baselines_of_day.measurement = tags.measurement
+            and baselines_of_day.position = tags.position
 ),
 
 measured as (
