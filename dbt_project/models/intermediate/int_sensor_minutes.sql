@@ -3,7 +3,7 @@
     tags=['minute'], unique_key=['tag_id', 'minute'], full_refresh=false,
     pre_hook=[
         'set local enable_hashagg = off',
-        '{{ parallel_slices() }}'
+        '{{ parallel_slices(whole=false) }}'
     ],
     indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
