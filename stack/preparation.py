@@ -60,6 +60,7 @@ class Preparation:
         with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
             try:
                 while len(finished) < len(wanted):
+                    covered = {part: name for name in wanted if name not in finished for part in STEPS[name].covers}
                     for name in wanted:
                         if name in finished or name in running or len(running) >= PARALLEL:
                             continue
@@ -69,7 +70,7 @@ class Preparation:
                             child = _let_go(held.pop(name)) if name in held else self._start(name, record["until"])
                             running[name] = (child, time.monotonic(), progress.add_task(step.title, total=None))
                             self._say(f"{step.title} …")
-                        elif step.imports and name not in held and missing <= running.keys():
+                        elif step.imports and name not in held | covered and missing <= running.keys():
                             held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
                         self._show(progress, bar, name)

@@ -35,6 +35,8 @@ FIRST_BUILD_VARS = {
     "event_hours": Policy().positive_hours,
     "silver_days": 0.25,
 }
+# What a build imports.
+DBT = ("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform")
 # That of `python -m simulator serve`: the live plant goes on where the history ends.
 SEED = 7
 
@@ -210,7 +212,7 @@ STEPS: dict[str, Step] = {
         _features,
         ("readings", "records"),
         demo=True,
-        imports=("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform"),
+        imports=DBT,
         warms_up=_parse,
         covers=("views",),
     ),
@@ -226,7 +228,14 @@ STEPS: dict[str, Step] = {
     ),
     "card": Step("The first model's card", _card, ("model",), demo=True, late=True),
     # For a plant that has no past, and for models that are new.
-    "views": Step("Views that a minute reads", _views, ("migrate", "features"), made_for=_models()),
+    "views": Step(
+        "Views that a minute reads",
+        _views,
+        ("migrate", "features"),
+        made_for=_models(),
+        imports=DBT,
+        warms_up=_parse,
+    ),
 }
 
 

@@ -74,7 +74,7 @@ def test_a_step_does_what_it_covers_and_a_late_one_is_a_run_of_its_own(
     table = {
         "last": Step("Last", lambda context: None, ("all",), late=True),
         "all": Step("All", lambda context: None, covers=("part",)),
-        "part": Step("A part of it", lambda context: None, ("all",)),
+        "part": Step("A part of it", lambda context: None, ("all",), imports=("json",)),
     }
     monkeypatch.setattr(preparation, "STEPS", table)
     heard: list[str] = []
