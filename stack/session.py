@@ -20,7 +20,7 @@ from stack.environment import environment
 from stack.errors import StackError
 from stack.preparation import Preparation
 from stack.scheduler_api import SchedulerApi
-from stack.steps import STEPS
+from stack.steps import ONE_CORE, STEPS
 from stack.supervisor import Supervisor, procfile
 from warehouse import server
 from warehouse.settings import HOME, Settings
@@ -32,9 +32,9 @@ AFTER = {
     # The live plant starts where the history ends, not minutes later.
     "plant": ("plant",),
     "ingest": ("plant",),
-    # Seconds of start-up each: the first build uses both cores, the first training leaves one.
-    "airflow-api-server": ("airflow", "features"),
-    "airflow-dag-processor": ("airflow", "features"),
+    # Seconds of start-up each: most of the first build uses both cores; its last model and the training leave one.
+    "airflow-api-server": ("airflow", f"features: {ONE_CORE}"),
+    "airflow-dag-processor": ("airflow", f"features: {ONE_CORE}"),
     # The first score doesn't need them, and would wait longer beside them.
     "mlflow": ("mlflow", "model"),
     "airflow-scheduler": ("airflow", "mlflow", "views", "model"),
@@ -70,9 +70,14 @@ def with_demo_plant(settings: Settings) -> Settings:
 
 
 def ready(commands: Iterable[str], done: Collection[str], demo: bool) -> list[str]:
-    """The processes of `commands` that can start when the steps of `done` are."""
+    """The processes of `commands` that can start when the steps (and "step: stage"s) of `done` are."""
     wanted = {name for name, step in STEPS.items() if demo or not step.demo}
-    return [name for name in commands if name in AFTER and wanted.intersection(AFTER[name]) <= set(done)]
+
+    def is_met(need: str) -> bool:
+        step = need.partition(": ")[0]
+        return step not in wanted or step in done or need in done
+
+    return [name for name in commands if name in AFTER and all(map(is_met, AFTER[name]))]
 
 
 @contextmanager

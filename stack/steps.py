@@ -9,6 +9,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ FIRST_BUILD_VARS = {
     "event_hours": Policy().positive_hours,
     "silver_days": 0.25,
 }
+# The model whose first build leaves a core: what comes before it is shared out among all.
+ONE_CORE = "gold_ml_features"
 # What a build imports.
 DBT = ("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform")
 # That of `python -m simulator serve`: the live plant goes on where the history ends.
@@ -59,8 +62,9 @@ class Context:
 class Step:
     """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
 
-    `imports` take seconds of one core: a step that has them is started while the last of its needs is under way,
-    imports them, does what `warms_up` it, and is held until that is done. `covers` are steps whose work it does, too.
+    `imports` take seconds of one core: a step that has them is started while the last of its needs is under way (and
+    has come to the stage `held_from`, where one is named), imports them, does what `warms_up` it, and is held until
+    that is done. `covers` are steps whose work it does, too.
     Nobody waits for a `late` one: it is run when the processes have started.
     """
 
@@ -70,6 +74,7 @@ class Step:
     made_for: str | None = "1"
     demo: bool = False
     imports: tuple[str, ...] = ()
+    held_from: str | None = None
     warms_up: Callable[[Settings], None] = lambda settings: None
     covers: tuple[str, ...] = ()
     late: bool = False
@@ -138,19 +143,21 @@ def _models() -> str:
 
 
 def _views(context: Context) -> None:
-    _build(context.settings, MINUTE_VIEWS)
+    _build(context, MINUTE_VIEWS)
 
 
 def _features(context: Context) -> None:
     # Live readings have come in since `until`; they are part of this build.
-    _build(context.settings, FIRST_BUILD)
+    _build(context, FIRST_BUILD)
 
 
-def _build(settings: Settings, select: str) -> None:
+def _build(context: Context, select: str) -> None:
     from warehouse.transform import build
 
     # With the same variables, or dbt would parse the whole project again. warehouse_daily runs the tests.
-    result = build(settings, datetime.now(UTC), select=select, variables=FIRST_BUILD_VARS, tests=False)
+    result = build(
+        context.settings, datetime.now(UTC), select, variables=FIRST_BUILD_VARS, tests=False, progress=context.report
+    )
     if not result.succeeded:
         raise StackError(f"dbt build failed: {'; '.join(result.failures)}")
 
@@ -224,6 +231,7 @@ STEPS: dict[str, Step] = {
         ("features", "past", "mlflow"),
         demo=True,
         imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
+        held_from=ONE_CORE,
         warms_up=_registry,
     ),
     "card": Step("The first model's card", _card, ("model",), demo=True, late=True),
@@ -259,14 +267,16 @@ def run_step(settings: Settings, name: str, until: datetime, history_days: int, 
             raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written = 0.0
+    written, last = 0.0, ""
+    writing = threading.Lock()
 
     def report(stage: str, done: int, total: int | None) -> None:
-        nonlocal written
-        if time.monotonic() - written > 0.2 or done == total:
-            partial = path.with_suffix(".partial")
-            partial.write_text(json.dumps([stage, done, total]))
-            partial.replace(path)
-            written = time.monotonic()
+        nonlocal written, last
+        with writing:
+            if stage != last or time.monotonic() - written > 0.2 or done == total:
+                partial = path.with_suffix(".partial")
+                partial.write_text(json.dumps([stage, done, total]))
+                partial.replace(path)
+                written, last = time.monotonic(), stage
 
     STEPS[name].run(Context(settings, until, history_days, report))

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from warehouse.errors import WarehouseError
 from warehouse.roles import Role, connect, passwords
 from warehouse.settings import HOME, Settings
 
+Progress = Callable[[str, int, int], None]
 PROJECT = HOME / "dbt_project"
 MINUTE_PATH = "tag:minute"
 _ENVIRONMENT = threading.Lock()
@@ -76,11 +77,13 @@ def build(
     full_refresh: bool = False,
     variables: Mapping[str, object] | None = None,
     tests: bool = True,
+    progress: Progress = lambda node, number, total: None,
 ) -> TransformResult:
     """Run `dbt build` for `moment` (aware), on the nodes that `select` names or on all.
 
     `variables` stand in for those of `dbt_project.yml`, for this run only. Without `tests` it is the models alone, for
-    a first build that someone waits for; unit tests are for developers and never part of it.
+    a first build that someone waits for; unit tests are for developers and never part of it. `progress` hears of each
+    node as it is begun: its name, the how manyth it is, and of how many.
 
     A model or test that fails is in the result; a run that could not start (no database, a broken project) raises
     WarehouseError.
@@ -97,7 +100,7 @@ def build(
     for kind in ("unit_test",) if tests else ("unit_test", "test"):
         arguments += ["--exclude-resource-type", kind]
     with _alone(settings, select):
-        return invoke(settings, arguments, moment)
+        return invoke(settings, arguments, moment, progress)
 
 
 @contextmanager
@@ -122,7 +125,12 @@ def parse(settings: Settings, variables: Mapping[str, object] | None = None) -> 
     return invoke(settings, ["parse", *paths, "--quiet", "--no-use-colors", "--log-level-file", "none"])
 
 
-def invoke(settings: Settings, arguments: list[str], moment: datetime | None = None) -> TransformResult:
+def invoke(
+    settings: Settings,
+    arguments: list[str],
+    moment: datetime | None = None,
+    progress: Progress = lambda node, number, total: None,
+) -> TransformResult:
     """One dbt command in this process; the second one is faster, for dbt is imported by then.
 
     Without a `moment` it works for that of `--vars`, else for the time of its start.
@@ -131,13 +139,15 @@ def invoke(settings: Settings, arguments: list[str], moment: datetime | None = N
 
     sql_seconds: defaultdict[str, float] = defaultdict(float)
 
-    def add_statement(event: Any) -> None:
+    def hear(event: Any) -> None:
         if event.info.name == "SQLQueryStatus":
             sql_seconds[event.data.node_info.node_name] += event.data.elapsed
+        elif event.info.name == "LogStartLine":
+            progress(event.data.node_info.node_name, event.data.index, event.data.total)
 
     started = time.monotonic()
     with _environment(settings, moment):
-        outcome = dbtRunner(callbacks=[add_statement]).invoke(arguments)
+        outcome = dbtRunner(callbacks=[hear]).invoke(arguments)
     seconds = time.monotonic() - started
     if outcome.exception is not None:
         raise WarehouseError(f"dbt {arguments[0]} did not run: {_line(str(outcome.exception))}")

@@ -28,6 +28,10 @@ def test_the_contract_of_gold_is_current() -> None:
 
 
 def test_a_plant_without_a_past_gets_its_first_minute_from_the_views_alone(warehouse: Settings) -> None:
+    begun: list[tuple[str, int, int]] = []
     for select in (MINUTE_VIEWS, MINUTE_PATH):
-        result = build(warehouse, START, select=select, tests=False)
+        begun.clear()
+        result = build(warehouse, START, select, tests=False, progress=lambda *node: begun.append(node))
         assert result.succeeded, result.failures
+    assert "gold_ml_features" in {name for name, _, _ in begun}
+    assert sorted(number for _, number, _ in begun) == list(range(1, begun[0][2] + 1))

@@ -84,6 +84,21 @@ def test_a_step_does_what_it_covers_and_a_late_one_is_a_run_of_its_own(
     assert made.run(late=True).keys() == {"last"}
 
 
+def test_a_step_is_held_from_the_stage_that_it_names(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first step says that it has come to the stage only once it has seen that nobody is held yet."""
+    says = (
+        'sleep 0.5; test ! -e "$FOLDER/held" || exit 1; mkdir -p "$FOLDER/prepare";'
+        ' echo "[\\"late\\", 1, 2]" > "$FOLDER/told"; mv "$FOLDER/told" "$FOLDER/prepare/first.progress";'
+        ' while [ ! -e "$FOLDER/held" ]; do sleep 0.02; done'
+    )
+    steps(monkeypatch, {"first": says, "second": 'touch "$FOLDER/held"; read line'})
+    held = Step("Second", lambda context: None, ("first",), imports=("json",), held_from="late")
+    monkeypatch.setitem(preparation.STEPS, "second", held)
+    heard: list[str] = []
+    Preparation(settings, True, 1, done=heard.append, console=quiet()).run()
+    assert heard == ["first: late", "first", "second"]
+
+
 def test_a_held_step_that_dies_is_told_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     steps(monkeypatch, SCRIPTS | {"second": 'touch "$FOLDER/held"; echo no such module >&2; exit 3'})
     with pytest.raises(StackError, match=r"Second failed; the end of .*\nno such module"):

@@ -7,11 +7,15 @@ import pytest
 from stack.session import AFTER, ready
 from stack.steps import STEPS
 from stack.supervisor import procfile
+from warehouse.transform import PROJECT
 
 
 def test_what_a_process_waits_for_exists() -> None:
     assert AFTER.keys() <= procfile().keys()
-    assert {step for steps in AFTER.values() for step in steps} <= STEPS.keys()
+    needs = [need.partition(": ") for needs in AFTER.values() for need in needs]
+    assert {step for step, _, _ in needs} <= STEPS.keys()
+    models = {path.stem for path in (PROJECT / "models").rglob("*.sql")}
+    assert {stage for _, _, stage in needs if stage} | {s.held_from for s in STEPS.values() if s.held_from} <= models
 
 
 def test_the_order_of_the_steps_is_one_in_which_they_can_run() -> None:
@@ -31,8 +35,9 @@ def test_what_takes_processors_waits_for_what_the_first_score_needs() -> None:
     before = [name for name, step in STEPS.items() if not step.late and name not in ("features", "views", "model")]
     started = set(ready(procfile(), before, demo=True))
     assert started == {"plant", "ingest"}
-    started = set(ready(procfile(), [*before, "features", "views"], demo=True))
-    assert started == {"plant", "ingest", "airflow-api-server", "airflow-dag-processor"}
+    for gold in ("features: gold_ml_features", "features"):
+        started = set(ready(procfile(), [*before, gold], demo=True))
+        assert started == {"plant", "ingest", "airflow-api-server", "airflow-dag-processor"}
     assert set(ready(procfile(), [*before, "features", "views", "model"], demo=True)) == set(AFTER)
 
 
