@@ -76,8 +76,9 @@ class Preparation:
                         elif (
                             step.imports
                             and name not in held | covered
+                            and len(missing) == 1
                             and missing <= running.keys()
-                            and (step.held_from is None or step.held_from in stages.values())
+                            and (step.held_from is None or step.held_from in {stages.get(need) for need in missing})
                         ):
                             held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
