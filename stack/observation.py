@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from typing import Any, Self
 import psutil
 import psycopg
 
-from stack.supervisor import memory_mb, private_mb
+from stack.supervisor import memory_mb
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -68,12 +67,7 @@ class Listener(threading.Thread):
 
 @dataclass
 class MemoryGauge:
-    """Samples the memory of this process and all below it every second; `peak_mb` is the most it saw.
-
-    Shared pages are counted once, which takes the kernel a third of a core if it is asked every second: it walks every
-    page of every process. So it is asked when private memory is greater than at any such look before, and every ten
-    seconds.
-    """
+    """Samples the memory of this process and all below it every second; `peak_mb` is the most it saw."""
 
     peak_mb: float = 0.0
     _closing: threading.Event = field(default_factory=threading.Event)
@@ -89,13 +83,8 @@ class MemoryGauge:
 
     def _sample(self) -> None:
         me = psutil.Process()
-        most, looked = 0.0, -math.inf
         while not self._closing.wait(1.0):
-            family = [me, *me.children(recursive=True)]
-            private = private_mb(family)
-            if private > most or time.monotonic() - looked > 10:
-                most, looked = max(most, private), time.monotonic()
-                self.peak_mb = max(self.peak_mb, memory_mb(family))
+            self.peak_mb = max(self.peak_mb, memory_mb([me, *me.children(recursive=True)]))
 
 
 async def _read(url: str, nodes: list[str]) -> list[int]:

@@ -169,18 +169,6 @@ def memory_mb(processes: Iterable[psutil.Process]) -> float:
     return total / 1e6
 
 
-def private_mb(processes: Iterable[psutil.Process]) -> float:
-    """Memory of a process tree in MB that isn't a file's or shared by name: cheap to ask for, and what grows."""
-    total = 0
-    for process in processes:
-        try:
-            told = process.memory_info()
-        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
-            continue
-        total += told.rss - getattr(told, "shared", 0)
-    return total / 1e6
-
-
 def _pss(pid: int) -> int:
     # psutil adds up the whole of smaps, which takes a hundred times as long.
     try:
