@@ -63,7 +63,7 @@ class Preparation:
         with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
             try:
                 while len(finished) < len(wanted):
-                    covered = {part: name for name in wanted if name not in finished for part in STEPS[name].covers}
+                    covered = {part for name in wanted if name not in finished for part in STEPS[name].covers}
                     for name in wanted:
                         if name in finished or name in running or len(running) >= PARALLEL:
                             continue
@@ -75,7 +75,7 @@ class Preparation:
                             self._say(f"{step.title} …")
                         elif (
                             step.imports
-                            and name not in held | covered
+                            and name not in held.keys() | covered
                             and len(missing) == 1
                             and missing <= running.keys()
                             and (step.held_from is None or step.held_from in {stages.get(need) for need in missing})

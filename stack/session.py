@@ -35,9 +35,9 @@ AFTER = {
     # Seconds of start-up each: most of the first build uses both cores; its last model and the training leave one.
     "airflow-api-server": ("airflow", f"features: {ONE_CORE}"),
     "airflow-dag-processor": ("airflow", f"features: {ONE_CORE}"),
-    # The first score doesn't need them, and would wait longer beside them.
-    "mlflow": ("mlflow", "model"),
-    "airflow-scheduler": ("airflow", "mlflow", "views", "model"),
+    "mlflow": ("mlflow", f"features: {ONE_CORE}"),
+    # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
+    "airflow-scheduler": ("airflow", "mlflow", "views", "features"),
 }
 
 

@@ -277,7 +277,12 @@ class Smoke:
         self.figures.values_landed = sum(c.landed for c in counts)
         self.figures.values_lost = sum(c.lost for c in counts)
         self.figures.duplicates = sum(c.duplicates for c in counts)
+        self._wait("model card", supervisor, 60, self._card)
         supervisor.check()
+
+    def _card(self) -> bool | None:
+        """Whether the first model has its card, which nobody waits for before."""
+        return "card" in json.loads((self.settings.var / "prepared.json").read_text())["steps"] or None
 
     def _recommendations(
         self, look: psycopg.Connection, listener: Listener, control_from: datetime, injected_at: datetime

@@ -185,7 +185,7 @@ def _model(context: Context) -> None:
     result = train(context.settings, datetime.now(UTC), bootstrap=True)
     if result.model_version is None:
         raise StackError(f"no first model: {result.reason}")
-    # What the first build made is scored now, and not once Airflow has started.
+    # The scheduler has kept the features up to date; what is there is scored now and not at the next minute's turn.
     minute.run(context.settings, datetime.now(UTC))
 
 

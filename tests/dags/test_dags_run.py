@@ -38,7 +38,7 @@ def lived_in(airflow: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 patch.setenv(name, value)
             until = datetime.now(UTC).replace(second=0, microsecond=0)
             context = Context(settings, until, HISTORY_DAYS, lambda stage, done, total: None)
-            for name in ("plant", "mlflow", "history", "readings", "records", "past", "features", "model"):
+            for name in ("plant", "mlflow", "history", "readings", "records", "past", "features", "model", "card"):
                 STEPS[name].run(context)
             yield settings
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(NAME)))
