@@ -68,12 +68,10 @@ def ensure_partitions(connection: psycopg.Connection, days: Iterable[int]) -> No
         connection.execute("SELECT raw.ensure_partitions(%s, %s)", (moment, moment))
 
 
-def analyze_new_days(connection: psycopg.Connection, days: Iterable[int]) -> int:
-    """Analyze the partitions of `days` (days since 2000-01-01 UTC) that have no statistics; returns how many."""
+def analyze_new_days(connection: psycopg.Connection, days: Iterable[int]) -> None:
+    """Analyze the partitions of `days` (days since 2000-01-01 UTC) that have no statistics."""
     dates = [to_datetime(day * _DAY_US).date() for day in days]
-    row = connection.execute("SELECT raw.analyze_new_days(%s)", (dates,)).fetchone()
-    assert row is not None
-    return int(row[0])
+    connection.execute("SELECT raw.analyze_new_days(%s)", (dates,))
 
 
 def insert_new(connection: psycopg.Connection, prepared: Prepared, origin: str, available_at: NDArray[np.int64]) -> int:

@@ -5,25 +5,39 @@
     last days every minute or, before the dense ones, the last of each stride; and of the time before them the hours
     that led up to each failure. -#}
 {% macro feature_targets(update, context_changes) -%}
-    {%- if update -%}
-    select distinct
+    select {{ 'distinct' if update }}
         seen_from.equipment_id,
         seen_from.minute
     from (
+        {%- if update %}
         {{ feature_changes(context_changes) }}
-    ) as changed
+        {%- else %}
+        select
+            history.equipment_id,
+            covered.hour as from_minute,
+            covered.hour + interval '59 minutes' as to_minute
+        from history
+        cross join lateral unnest(history.fault_times) as fault (happened_at)
+        cross join lateral generate_series(
+            {{ utc_hour("fault.happened_at - interval '" ~ var('event_hours') ~ " hours'") }},
+            fault.happened_at,
+            interval '1 hour'
+        ) as covered (hour)
+        {%- endif %}
+    ) as stretches
     cross join lateral (
         select
             equipment_minutes.equipment_id,
             equipment_minutes.minute
         from equipment_minutes
         where
-            equipment_minutes.equipment_id = changed.equipment_id
-            and changed.from_minute <= equipment_minutes.minute
-            and equipment_minutes.minute <= changed.to_minute
+            equipment_minutes.equipment_id = stretches.equipment_id
+            and stretches.from_minute <= equipment_minutes.minute
+            and equipment_minutes.minute <= stretches.to_minute
         offset 0
     ) as seen_from
-    {%- else -%}
+    {%- if not update %}
+    union
     select
         equipment_minutes.equipment_id,
         equipment_minutes.minute
@@ -36,32 +50,5 @@
             or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
             = {{ var('gold_stride') - 1 }}
         )
-    union
-    select
-        led_up.equipment_id,
-        led_up.minute
-    from (
-        select distinct
-            history.equipment_id,
-            covered.hour
-        from history
-        cross join lateral unnest(history.fault_times) as fault (happened_at)
-        cross join lateral generate_series(
-            {{ utc_hour("fault.happened_at - interval '" ~ var('event_hours') ~ " hours'") }},
-            fault.happened_at,
-            interval '1 hour'
-        ) as covered (hour)
-    ) as hours
-    cross join lateral (
-        select
-            equipment_minutes.equipment_id,
-            equipment_minutes.minute
-        from equipment_minutes
-        where
-            equipment_minutes.equipment_id = hours.equipment_id
-            and hours.hour <= equipment_minutes.minute
-            and equipment_minutes.minute < hours.hour + interval '1 hour'
-        offset 0
-    ) as led_up
     {%- endif -%}
 {%- endmacro %}
