@@ -252,10 +252,10 @@ def _unknown_tag(
 
 def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progress) -> int:
     landed = done = 0
-    days = events.days_of(readings.rows)
+    days, rows_of_day = np.unique(readings.rows["source_ts"] // _DAY_US, return_counts=True)
     with connect(settings, Role.INGEST, autocommit=True) as connection:
-        # Beforehand: a partition made in passing would lock out the other connection until the commit.
-        events.ensure_partitions(connection, days)
+        # Beforehand, for several transactions bring such a day; the others get theirs with their rows.
+        events.ensure_partitions(connection, days[rows_of_day > ROWS_A_TRANSACTION].tolist())
     lane = _Lane(settings, delay_us)
     chunks = _chunks(readings)
     with ThreadPoolExecutor(CONNECTIONS, initializer=lane.open) as pool:
@@ -273,7 +273,7 @@ def _land(settings: Settings, readings: Readings, delay_us: int, progress: Progr
             lane.close()
     with connect(settings, Role.INGEST, autocommit=True) as connection:
         # Who reads next plans by them, and autovacuum comes minutes later.
-        events.analyze_new_days(connection, days)
+        events.analyze_new_days(connection, days.tolist())
     return landed
 
 
@@ -309,11 +309,12 @@ def _land_chunk(connection: psycopg.Connection, prepared: Prepared, available: N
     if direct:
         try:
             with connection.transaction():
-                new = events.insert_new(connection, prepared, "backfill", available)
+                new = events.insert_days(connection, prepared, "backfill", available)
                 _account(connection, prepared)
                 return new
         except psycopg.errors.UniqueViolation:
             direct = False
+    events.ensure_partitions(connection, events.days_of(prepared.readings.rows))
     with connection.transaction():
         new = events.insert_missing(connection, prepared, "backfill", available)
         _account(connection, prepared)

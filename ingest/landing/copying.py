@@ -28,10 +28,16 @@ def copy(
     digest: NDArray[np.int64],
     origin: str,
     available_at: NDArray[np.int64],
+    freeze: bool = False,
 ) -> None:
-    """COPY `readings` into `table`, which has COLUMNS. Arrays are a value a row; times are µs since 2000-01-01."""
+    """COPY `readings` into `table`, which has COLUMNS. Arrays are a value a row; times are µs since 2000-01-01.
+
+    `freeze` is for a table that this transaction has made: its rows need no vacuum, and no reader marks them.
+    """
     columns = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(table, columns)
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE {})").format(
+        table, columns, sql.SQL("on" if freeze else "off")
+    )
     with connection.cursor() as cursor, cursor.copy(statement) as stream:
         stream.write(HEADER)
         for start in range(0, len(readings), _BLOCK):

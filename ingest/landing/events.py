@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 import numpy as np
@@ -68,15 +69,39 @@ def ensure_partitions(connection: psycopg.Connection, days: Iterable[int]) -> No
         connection.execute("SELECT raw.ensure_partitions(%s, %s)", (moment, moment))
 
 
+def date_of(day: int) -> date:
+    """The date of `day`, days since 2000-01-01."""
+    return to_datetime(day * _DAY_US).date()
+
+
 def analyze_new_days(connection: psycopg.Connection, days: Iterable[int]) -> None:
     """Analyze the partitions of `days` (days since 2000-01-01 UTC) that have no statistics."""
-    dates = [to_datetime(day * _DAY_US).date() for day in days]
-    connection.execute("SELECT raw.analyze_new_days(%s)", (dates,))
+    connection.execute("SELECT raw.analyze_new_days(%s)", ([date_of(day) for day in days],))
 
 
 def insert_new(connection: psycopg.Connection, prepared: Prepared, origin: str, available_at: NDArray[np.int64]) -> int:
     """Straight into the partitions; raises UniqueViolation where a row is there already."""
     copy(connection, EVENTS, prepared.readings, prepared.digest, origin, available_at)
+    return len(prepared)
+
+
+def insert_days(
+    connection: psycopg.Connection, prepared: Prepared, origin: str, available_at: NDArray[np.int64]
+) -> int:
+    """As `insert_new`, for whole days: those that have no partition get theirs with the rows in it."""
+    row_day = prepared.readings.rows["source_ts"] // _DAY_US
+    made: list[date] = []
+    for day in np.unique(row_day).tolist():
+        index = np.flatnonzero(row_day == day)
+        part, available = prepared.part(index), available_at[index]
+        found = connection.execute("SELECT raw.begin_day(%s)", (date_of(day),)).fetchone()
+        if found is None or found[0] is None:
+            insert_new(connection, part, origin, available)
+            continue
+        table = sql.Identifier("raw", found[0])
+        copy(connection, table, part.readings, part.digest, origin, available, freeze=True)
+        made.append(date_of(day))
+    connection.execute("SELECT raw.attach_days(%s)", (made,))
     return len(prepared)
 
 

@@ -1,5 +1,6 @@
 """Historian exports: landed once whatever happens, and a bad one lands nothing."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ingest.files.backfill import backfill
 from ingest.files.mapping import Mapping, load_mapping
 from ingest.tags import sync_plant
 from tests.integration.ingest.test_ingest_tags import PUMP, plant
+from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 MAPS = Path(__file__).resolve().parents[3] / "maps"
@@ -63,6 +65,60 @@ def test_days_that_were_backfilled_have_statistics_at_once(
     assert counts == [("sensor_events_20260601", 1.0), ("sensor_events_20260603", 2.0)]
     whole = "SELECT count(*) > 0 FROM pg_stats WHERE tablename = 'sensor_events' AND inherited"
     assert admin.execute(whole).fetchone() == (True,)
+
+
+def test_a_day_that_a_file_brings_is_a_partition_like_the_others(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    admin.execute("SELECT raw.ensure_partitions('2026-06-01', '2026-06-01')")
+    path = tmp_path / "rig.csv"
+    path.write_text("t,temp,vib,label\n2026-06-01 12:00:00,20.5,,0\n2026-06-03 12:00:01,20.6,1e-3,1\n")
+    assert backfill(warehouse, path, WIDE, T0).landed == 3
+    shapes = {
+        day: admin.execute(
+            "SELECT c.relacl, pg_get_expr(c.relpartbound, c.oid),"
+            " array(SELECT pg_get_indexdef(i.indexrelid) || ' of ' || p.inhparent::regclass FROM pg_index AS i"
+            "   INNER JOIN pg_inherits AS p ON i.indexrelid = p.inhrelid WHERE i.indrelid = c.oid ORDER BY 1),"
+            " array(SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = c.oid ORDER BY 1)"
+            " FROM pg_class AS c WHERE c.oid = %s::regclass",
+            (f"raw.sensor_events_202606{day}",),
+        ).fetchone()
+        for day in ("01", "03")
+    }
+    made, brought = (
+        str(shapes[day]).replace(f"202606{day}", "…").replace(f"2026-06-{day} 00", "from")
+        .replace(f"2026-06-{int(day) + 1:02d} 00", "to") for day in shapes
+    )  # fmt: skip
+    assert brought == made
+    assert admin.execute("SELECT count(*) FROM raw.sensor_events").fetchone() == (3,)
+
+
+def test_a_day_that_is_there_and_a_new_one_land_together(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    path = tmp_path / "rig.csv"
+    path.write_text("t,temp,vib,label\n2026-06-01 12:00:00,20.5,,0\n")
+    backfill(warehouse, path, WIDE, T0)
+    path.write_text("t,temp,vib,label\n2026-06-01 12:00:00,20.5,,0\n2026-06-02 12:00:00,20.6,,0\n")
+    assert backfill(warehouse, path, WIDE, T0).landed == 1
+    assert admin.execute("SELECT array_agg(value ORDER BY value) FROM raw.sensor_events").fetchone() == ([20.5, 20.6],)
+
+
+def test_a_collector_that_needs_a_day_waits_until_it_is_attached(warehouse: Settings) -> None:
+    """Made by both, the day would be refused to the one that comes later."""
+    with (
+        ThreadPoolExecutor(1) as pool,
+        connect(warehouse, Role.INGEST, autocommit=True) as collector,
+        connect(warehouse, Role.INGEST, autocommit=True) as file,
+    ):
+        with file.transaction():
+            assert file.execute("SELECT raw.begin_day('2026-06-01')").fetchone() == ("sensor_events_20260601",)
+            asked = pool.submit(collector.execute, "SELECT raw.ensure_partitions('2026-06-01', '2026-06-01')")
+            with pytest.raises(TimeoutError):
+                asked.result(0.3)
+            file.execute("SELECT raw.attach_days('{2026-06-01}')")
+        assert asked.result(30).fetchone() == (0,)
+        assert collector.execute("SELECT raw.begin_day('2026-06-01')").fetchone() == (None,)
 
 
 def test_a_repeated_backfill_changes_nothing(

@@ -321,7 +321,7 @@ async def test_nothing_is_lost_while_postgres_is_away(field: Field, open_folder:
 async def test_revoked_privileges_stop_the_landing_and_lose_nothing(
     field: Field, here: Settings, admin: psycopg.Connection
 ) -> None:
-    async with collecting(here, plant_of(field)) as collector:
+    async with collecting(here, plant_of(field)):
         # The first values attach the day's partition, which a REVOKE at the same moment fails on in Postgres.
         await eventually(lambda: admin.execute("SELECT count(*) > 0 FROM raw.sensor_events").fetchone(), (True,))
         admin.execute("REVOKE INSERT ON raw.sensor_events FROM millwright_ingest")
