@@ -175,9 +175,16 @@ state_minutes as (
         tags.tag_id,
         minutes.minute,
         coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state
-    from minutes
-    inner join tags on minutes.tag_id = tags.tag_id
-    where tags.role = 'state' and minutes.text_last is not null
+    from tags
+    cross join lateral (
+        select
+            reported.minute,
+            reported.text_last
+        from minutes as reported
+        where reported.tag_id = tags.tag_id and reported.text_last is not null
+        offset 0
+    ) as minutes
+    where tags.role = 'state'
 ),
 
 reported_states as (

@@ -16,19 +16,7 @@ with readings as not materialized (
     select * from {{ ref('stg_sensor_events') }}
 ),
 
-{% if not update -%}
--- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
-rolled_up as (
-    {%- for from_day, to_day in day_slices('select min(day), max(day) from ' ~ ref('stg_sensor_days')) %}
-    (
-        {{ rolled_up_minutes(
-            "(select * from readings where source_ts >= '" ~ from_day ~ "' and source_ts < '" ~ to_day ~ "') as slice"
-        ) | indent(8) }}
-    )
-    {{ 'union all' if not loop.last }}
-    {%- endfor %}
-),
-{%- else -%}
+{% if update -%}
 touched as materialized (
     select distinct
         tag_id,
@@ -68,12 +56,6 @@ wanted as (
 ),
 {%- endif %}
 
-rolled_up as (
-    {{ rolled_up_minutes('wanted') | indent(4) }}
-),
-{%- endif %}
-
-{% if update -%}
 -- Minutes in which a gap begins or ends, or did before it was changed.
 regapped as materialized (
     select
@@ -92,7 +74,7 @@ regapped as materialized (
 ),
 
 {% endif -%}
-gaps as (
+gaps as {{ 'not materialized' if not update }} (
     select * from {{ ref('stg_sensor_gaps') }}
     where
         not is_repaired
@@ -119,7 +101,7 @@ gap_ends as (
     where date_trunc('minute', ends_at) > date_trunc('minute', starts_at)
 ),
 
-gap_minutes as (
+gap_minutes as {{ 'not materialized' if not update }} (
     select
         tag_id,
         minute,
@@ -128,39 +110,57 @@ gap_minutes as (
     group by tag_id, minute
 ),
 
+{% if not update -%}
+-- Nearly as many groups as readings, which come sorted by tag: sorting on is cheaper than hashing (hence the pre-hook).
+-- What can be done in a slice is done there: one process writes what the others make.
+{% endif -%}
+rolled_up as (
+    {%- if update %}
+    {{ rolled_up_minutes('wanted') | indent(4) }}
+    {%- else %}
+    {%- for from_day, to_day in day_slices('select min(day), max(day) from ' ~ ref('stg_sensor_days')) %}
+    (
+        {{ rolled_up_minutes(
+            "(select * from readings where source_ts >= '" ~ from_day ~ "' and source_ts < '" ~ to_day ~ "') as slice"
+        ) | indent(8) }}
+    )
+    {{ 'union all' if not loop.last }}
+    {%- endfor %}
+    {%- endif %}
+),
+
 -- A value holds until the next one, the first also back to the start of the minute.
 held as (
     select
-        rolled_up.tag_id,
-        rolled_up.minute,
-        rolled_up.reading_count,
-        rolled_up.good_count,
-        rolled_up.value_sum,
-        rolled_up.value_sumsq,
-        rolled_up.value_min,
-        rolled_up.value_max,
-        rolled_up.good_values[1] as value_first,
-        rolled_up.good_values[cardinality(rolled_up.good_values)] as value_last,
-        rolled_up.value_mean,
-        rolled_up.good_texts[cardinality(rolled_up.good_texts)] as text_last,
-        rolled_up.available_at,
-        rolled_up.reading_count - rolled_up.good_count as bad_count,
+        tag_id,
+        minute,
+        reading_count,
+        good_count,
+        value_sum,
+        value_sumsq,
+        value_min,
+        value_max,
+        value_first,
+        value_last,
+        value_mean,
+        text_last,
+        available_at,
+        bad_count,
         case
-            when rolled_up.value_min = rolled_up.value_max then rolled_up.value_min
+            when held_values is null then value_min
             else (
                 select
                     sum(
-                        rolled_up.good_values[step.nth] * (
-                            coalesce(date_part('second', rolled_up.good_times[step.nth + 1]), 60)
-                            - case when step.nth > 1 then date_part('second', rolled_up.good_times[step.nth]) else 0 end
+                        held_values[step.nth] * (
+                            coalesce(date_part('second', held_times[step.nth + 1]), 60)
+                            - case when step.nth > 1 then date_part('second', held_times[step.nth]) else 0 end
                         )
                     ) / 60
-                from generate_series(1, cardinality(rolled_up.good_values)) as step (nth)
+                from generate_series(1, cardinality(held_values)) as step (nth)
             )
         end as value_twa,
-        coalesce(gap_minutes.gap_seconds, 0) as gap_seconds
+        gap_seconds
     from rolled_up
-    left join gap_minutes on rolled_up.tag_id = gap_minutes.tag_id and rolled_up.minute = gap_minutes.minute
 ){% if update %},
 
 -- Their readings may be gone from raw; what was rolled up stays.
