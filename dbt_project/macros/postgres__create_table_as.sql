@@ -1,6 +1,10 @@
 {#- The adapter's own, and for a model with `partition_by` (a timestamptz column) a table partitioned by UTC day. Its
     partitions are made for the days of `int_equipment_minutes`, of which such a model holds no other; with
-    `partition_days`, for the last so many only. Written out, for a unit test can't reach the adapter's by its name. -#}
+    `partition_days`, for the last so many only. Written out, for a unit test can't reach the adapter's by its name.
+
+    A partitioned model with `slices` and `of_slice` is one long query, whose common tables no other process can read. It
+    is made for a part of the machines at a time, by a function that a worker runs whole; the leader waits for workers
+    rather than keep them waiting while it is one itself. -#}
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
     {%- set contracted = config.get('contract').enforced and not temporary -%}
     {%- set partitioned = contracted and config.get('partition_by') -%}
@@ -18,6 +22,25 @@
         where minute >= '{{ moment() }}'::timestamptz - interval '{{ config.get("partition_days") }} days'
         {%- endif %}
     ));
+    {%- endif %}
+    {%- set slices = machine_slices(config.get('slices', 0)) if partitioned else [] %}
+    {%- if slices | length > 1 %}
+    {%- set slice = relation.include(database=false).incorporate(path={'identifier': relation.identifier ~ '_slice'}) %}
+    create function {{ slice }}(text []) returns setof {{ relation }}
+    language plpgsql stable parallel safe cost 1000000 as $function$ begin
+        return query execute $slice$
+            {{ get_select_subquery(sql | replace(of_slice(), 'equipment_id = any($1)')) }}
+        $slice$ using $1;
+    end $function$;
+    set local parallel_leader_participation = off;
+    create temporary table made_in_slices on commit drop as
+    {%- for machines in slices %}
+    select * from {{ slice }}('{{ tojson(machines) | replace("[", "{") | replace("]", "}") }}')
+    {{ 'union all' if not loop.last }}
+    {%- endfor %};
+    set local parallel_leader_participation = on;
+    drop function {{ slice }};
+    {%- set sql = 'select * from made_in_slices' %}
     {%- endif %}
     insert into {{ relation }} ({{ adapter.dispatch('get_column_names', 'dbt')() }})
     {{ get_select_subquery(sql) }};

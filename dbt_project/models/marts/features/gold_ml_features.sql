@@ -1,6 +1,6 @@
 {{ config(
     tags=['minute'], meta={'domain': 'plant'}, unique_key=['equipment_id', 'window_end'],
-    incremental_strategy='replace', partition_by='window_end',
+    incremental_strategy='replace', partition_by='window_end', slices=4,
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set update = is_update() %}
@@ -46,6 +46,9 @@ targets as materialized (
     from (
         {{ feature_targets(update, context_changes) }}
     ) as wanted
+    {%- if not update %}
+    where {{ of_slice() }}
+    {%- endif %}
 ),
 
 {{ feature_minutes() }},
