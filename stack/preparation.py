@@ -29,9 +29,7 @@ PARALLEL = 2
 
 @dataclass
 class Preparation:
-    """One run of the steps. `done` hears of each step as it is finished, in this thread, and as "step: stage" of each
-    stage that one has come to.
-    """
+    """One run of the steps. `done` hears of each step as it is finished, in this thread."""
 
     settings: Settings
     demo: bool
@@ -59,7 +57,7 @@ class Preparation:
         columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         running: dict[str, tuple[subprocess.Popen[bytes], float, TaskID]] = {}
         held: dict[str, subprocess.Popen[bytes]] = {}
-        stages: dict[str, str] = {}
+        stages: dict[str, list[str]] = {}
         with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as progress:
             try:
                 while len(finished) < len(wanted):
@@ -72,20 +70,17 @@ class Preparation:
                         if not missing:
                             child = _let_go(held.pop(name)) if name in held else self._start(name, record["until"])
                             running[name] = (child, time.monotonic(), progress.add_task(step.title, total=None))
+                            stages[name] = []
                             self._say(f"{step.title} …")
                         elif (
                             step.imports
                             and name not in held.keys() | covered
-                            and len(missing) == 1
                             and missing <= running.keys()
-                            and (step.held_from is None or step.held_from in {stages.get(need) for need in missing})
+                            and (step.held_from is None or all(step.held_from in stages[need] for need in missing))
                         ):
                             held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
-                        stage = self._show(progress, bar, name)
-                        if stage is not None and stages.get(name) != stage:
-                            stages[name] = stage
-                            self.done(f"{name}: {stage}")
+                        stages[name] = self._show(progress, bar, name)
                         if (code := child.poll()) is None:
                             continue
                         if code:
@@ -128,14 +123,14 @@ class Preparation:
             return spawn(f"{command} --held", environment(self.settings), self._log(name), subprocess.PIPE)
         return spawn(command, environment(self.settings), self._log(name))
 
-    def _show(self, progress: Progress, bar: TaskID, name: str) -> str | None:
-        """Show how far a step is; returns the stage that it says it is at."""
+    def _show(self, progress: Progress, bar: TaskID, name: str) -> list[str]:
+        """Show how far a step is; returns the stages that it has come to."""
         path = progress_file(self.settings, name)
         if not path.exists():
-            return None
-        stage, done, total = json.loads(path.read_text())
-        progress.update(bar, description=f"{STEPS[name].title}: {stage}", completed=done, total=total)
-        return str(stage)
+            return []
+        stages, done, total = json.loads(path.read_text())
+        progress.update(bar, description=f"{STEPS[name].title}: {stages[-1]}", completed=done, total=total)
+        return list(stages)
 
     def _record(self) -> dict[str, Any]:
         """What was done to this cluster; another cluster's record (a new `var/postgres`) counts for nothing."""

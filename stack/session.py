@@ -20,7 +20,7 @@ from stack.environment import environment
 from stack.errors import StackError
 from stack.preparation import Preparation
 from stack.scheduler_api import SchedulerApi
-from stack.steps import ONE_CORE, STEPS
+from stack.steps import STEPS
 from stack.supervisor import Supervisor, procfile
 from warehouse import server
 from warehouse.settings import HOME, Settings
@@ -32,12 +32,12 @@ AFTER = {
     # The live plant starts where the history ends, not minutes later.
     "plant": ("plant",),
     "ingest": ("plant",),
-    # Seconds of start-up each: most of the first build uses both cores; its last model and the training leave one.
-    "airflow-api-server": ("airflow", f"features: {ONE_CORE}"),
-    "airflow-dag-processor": ("airflow", f"features: {ONE_CORE}"),
-    "mlflow": ("mlflow", f"features: {ONE_CORE}"),
-    # Its minutes keep the features up to date while the first model trains; a first build is nothing for a minute.
-    "airflow-scheduler": ("airflow", "mlflow", "views", "features"),
+    # Seconds of start-up each, which the first build leaves no core for, and training half of one.
+    "airflow-api-server": ("airflow", "features"),
+    "airflow-dag-processor": ("airflow", "features"),
+    "mlflow": ("mlflow", "model"),
+    # A first build is nothing for a minute, and minutes would make the first training wait.
+    "airflow-scheduler": ("airflow", "mlflow", "views", "features", "model"),
 }
 
 
@@ -70,14 +70,9 @@ def with_demo_plant(settings: Settings) -> Settings:
 
 
 def ready(commands: Iterable[str], done: Collection[str], demo: bool) -> list[str]:
-    """The processes of `commands` that can start when the steps (and "step: stage"s) of `done` are."""
-    wanted = {name for name, step in STEPS.items() if demo or not step.demo}
-
-    def is_met(need: str) -> bool:
-        step = need.partition(": ")[0]
-        return step not in wanted or step in done or need in done
-
-    return [name for name in commands if name in AFTER and all(map(is_met, AFTER[name]))]
+    """The processes of `commands` that can start when the steps of `done` are."""
+    missing = {name for name, step in STEPS.items() if demo or not step.demo} - set(done)
+    return [name for name in commands if name in AFTER and not missing & set(AFTER[name])]
 
 
 @contextmanager

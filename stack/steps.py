@@ -62,9 +62,9 @@ class Context:
 class Step:
     """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
 
-    `imports` take seconds of one core: a step that has them is started while the last of its needs is under way (and
-    has come to the stage `held_from`, where one is named), imports them, does what `warms_up` it, and is held until
-    that is done. `covers` are steps whose work it does, too.
+    `imports` take seconds of one core: a step that has them is started while the last of its needs are under way (and
+    have come to the stage `held_from`, where one is named), imports them, does what `warms_up` it, and is held until
+    they are done. `covers` are steps whose work it does, too.
     Nobody waits for a `late` one: it is run when the processes have started.
     """
 
@@ -185,7 +185,7 @@ def _model(context: Context) -> None:
     result = train(context.settings, datetime.now(UTC), bootstrap=True)
     if result.model_version is None:
         raise StackError(f"no first model: {result.reason}")
-    # The scheduler has kept the features up to date; what is there is scored now and not at the next minute's turn.
+    # What the first build made is scored now, and not once Airflow has started.
     minute.run(context.settings, datetime.now(UTC))
 
 
@@ -252,7 +252,8 @@ def progress_file(settings: Settings, name: str) -> Path:
 
 
 def run_step(settings: Settings, name: str, until: datetime, history_days: int, held: bool = False) -> None:
-    """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stage, done, total].
+    """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stages, done, total], the
+    stages in the order in which it came to them.
 
     A `held` one imports what it needs, warms up and waits for a line on its standard input; it raises where that ends
     instead.
@@ -267,16 +268,18 @@ def run_step(settings: Settings, name: str, until: datetime, history_days: int, 
             raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written, last = 0.0, ""
+    written, stages = 0.0, [""]
     writing = threading.Lock()
 
     def report(stage: str, done: int, total: int | None) -> None:
-        nonlocal written, last
+        nonlocal written
         with writing:
-            if stage != last or time.monotonic() - written > 0.2 or done == total:
+            if stage != stages[-1] or time.monotonic() - written > 0.2 or done == total:
+                if stage != stages[-1]:
+                    stages.append(stage)
                 partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps([stage, done, total]))
+                partial.write_text(json.dumps([stages[1:], done, total]))
                 partial.replace(path)
-                written, last = time.monotonic(), stage
+                written = time.monotonic()
 
     STEPS[name].run(Context(settings, until, history_days, report))

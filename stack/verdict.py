@@ -48,6 +48,7 @@ class Figures:
     # Beyond the named ones.
     history_days: int | None = None
     first_score_s: float | None = None
+    first_minute_s: float | None = None
     minutes_scored: int | None = None
     minutes_failed: int | None = None
     gate_figures: int | None = None

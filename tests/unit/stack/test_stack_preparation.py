@@ -85,10 +85,11 @@ def test_a_step_does_what_it_covers_and_a_late_one_is_a_run_of_its_own(
 
 
 def test_a_step_is_held_from_the_stage_that_it_names(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first step says that it has come to the stage only once it has seen that nobody is held yet."""
+    """The first step says so only once it has seen that nobody is held yet, and is past the stage by then."""
     says = (
         'sleep 0.5; test ! -e "$FOLDER/held" || exit 1; mkdir -p "$FOLDER/prepare";'
-        ' echo "[\\"late\\", 1, 2]" > "$FOLDER/told"; mv "$FOLDER/told" "$FOLDER/prepare/first.progress";'
+        ' echo "[[\\"late\\", \\"later\\"], 1, 2]" > "$FOLDER/told";'
+        ' mv "$FOLDER/told" "$FOLDER/prepare/first.progress";'
         ' while [ ! -e "$FOLDER/held" ]; do sleep 0.02; done'
     )
     steps(monkeypatch, {"first": says, "second": 'touch "$FOLDER/held"; read line'})
@@ -96,7 +97,7 @@ def test_a_step_is_held_from_the_stage_that_it_names(settings: Settings, monkeyp
     monkeypatch.setitem(preparation.STEPS, "second", held)
     heard: list[str] = []
     Preparation(settings, True, 1, done=heard.append, console=quiet()).run()
-    assert heard == ["first: late", "first", "second"]
+    assert heard == ["first", "second"]
 
 
 def test_a_held_step_that_dies_is_told_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

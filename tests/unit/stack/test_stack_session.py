@@ -12,10 +12,9 @@ from warehouse.transform import PROJECT
 
 def test_what_a_process_waits_for_exists() -> None:
     assert AFTER.keys() <= procfile().keys()
-    needs = [need.partition(": ") for needs in AFTER.values() for need in needs]
-    assert {step for step, _, _ in needs} <= STEPS.keys()
+    assert {step for needs in AFTER.values() for step in needs} <= STEPS.keys()
     models = {path.stem for path in (PROJECT / "models").rglob("*.sql")}
-    assert {stage for _, _, stage in needs if stage} | {s.held_from for s in STEPS.values() if s.held_from} <= models
+    assert {step.held_from for step in STEPS.values() if step.held_from} <= models
 
 
 def test_the_order_of_the_steps_is_one_in_which_they_can_run() -> None:
@@ -31,19 +30,12 @@ def test_the_order_of_the_steps_is_one_in_which_they_can_run() -> None:
     assert began.index("readings") < began.index("mlflow"), "the way to the first score comes first"
 
 
-def test_the_scheduler_starts_while_the_first_model_trains() -> None:
-    """Its minutes bring the features up to date meanwhile; before the first build they would do that build."""
-    before = [name for name in STEPS if name not in ("features", "views", "model")]
-    assert "airflow-scheduler" not in ready(procfile(), before, demo=True)
-    assert "airflow-scheduler" in ready(procfile(), [*before, "features", "views"], demo=True)
-
-
-def test_what_takes_seconds_to_start_waits_for_the_model_that_leaves_a_core() -> None:
-    before = [name for name in STEPS if name not in ("features", "views", "model")]
+def test_what_takes_processors_waits_for_what_the_first_score_needs() -> None:
+    before = [name for name, step in STEPS.items() if not step.late and name not in ("features", "views", "model")]
     assert set(ready(procfile(), before, demo=True)) == {"plant", "ingest"}
-    started = set(ready(procfile(), [*before, "features: gold_ml_features"], demo=True))
-    assert started == set(AFTER) - {"airflow-scheduler"}
-    assert started <= set(ready(procfile(), [*before, "features"], demo=True)), "a start that goes on hears no stage"
+    started = set(ready(procfile(), [*before, "features", "views"], demo=True))
+    assert started == {"plant", "ingest", "airflow-api-server", "airflow-dag-processor"}
+    assert set(ready(procfile(), [*before, "features", "views", "model"], demo=True)) == set(AFTER)
 
 
 def test_a_plant_without_a_past_has_views_before_its_first_minute() -> None:

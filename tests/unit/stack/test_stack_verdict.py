@@ -16,7 +16,8 @@ GOOD = Figures(
     injected_fault="bearing_wear", recommended_equipment="PUMP-001", recommended_action="schedule_maintenance",
     fault_to_recommendation_s=150.0, false_recommendations=1, notify_ms_p50=3.0, feedback_answers=1, feedback_synced=1,
     retrain_s=30.0, training_rows=5000, promotion_decision="challenger", promotion_reason="better",
-    peak_rss_mb=2500.0, duration_s=600.0, first_score_s=200.0, minutes_scored=9, minutes_failed=0, gate_figures=5,
+    peak_rss_mb=2500.0, duration_s=600.0, first_score_s=200.0, first_minute_s=250.0, minutes_scored=9,
+    minutes_failed=0, gate_figures=5,
 )  # fmt: skip
 
 
