@@ -212,7 +212,8 @@ STEPS: dict[str, Step] = {
     "readings": Step(
         "Landing the readings", _readings, ("plant", "history"), demo=True, imports=("ingest.files.backfill",)
     ),
-    "airflow": Step("Airflow's database", _airflow, ("migrate",), made_for=version("apache-airflow")),
+    # While the first model trains, which leaves a core.
+    "airflow": Step("Airflow's database", _airflow, ("migrate", "features"), made_for=version("apache-airflow")),
     "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
     "features": Step(
         "Features, by dbt",
@@ -223,7 +224,7 @@ STEPS: dict[str, Step] = {
         warms_up=_parse,
         covers=("views",),
     ),
-    "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
+    "mlflow": Step("MLflow's database", _mlflow, ("migrate", "readings"), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
     "model": Step(
         "The first model and its scores",
