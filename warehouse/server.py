@@ -43,7 +43,7 @@ RECOVERY_TIMEOUT = 600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # fsync and synchronous_commit stay at their safe defaults. The rest suits 2 cores and an
-# insert-heavy load: fewer forced checkpoints, and a vacuum that takes its time.
+# insert-heavy load: fewer forced checkpoints.
 CONFIGURATION = """
 shared_buffers = '384MB'
 work_mem = '24MB'
@@ -52,7 +52,6 @@ max_wal_size = '4GB'
 checkpoint_timeout = '15min'
 max_connections = 120
 random_page_cost = 1.1
-autovacuum_vacuum_cost_delay = '10ms'
 jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
