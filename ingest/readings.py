@@ -36,6 +36,10 @@ ROW: Final = np.dtype(
 )
 Rows = NDArray[np.void]
 
+# BadNodeIdUnknown and BadNodeIdInvalid; the lower half of a status only adds to what the upper one says.
+NODE_GONE: Final = (0x8034_0000, 0x8033_0000)
+STATUS_CODE: Final = 0xFFFF_0000
+
 # Where readings come from, as `raw.origin` names it; the place in this list is the code in the spool.
 LIVE, HISTORY, BACKFILL = "live", "history", "backfill"
 _ORIGINS: Final = (LIVE, HISTORY, BACKFILL)
@@ -77,6 +81,11 @@ class Readings:
     def text(self, row: np.void) -> str | None:
         """The text of a row: its value, or the reason of a rejected one."""
         return self.texts[row["text"]] if row["text"] >= 0 else None
+
+
+def node_gone(rows: Rows) -> NDArray[np.bool_]:
+    """Which rows say that their node is gone: those tell of no value, and of no sign of life."""
+    return np.isin(rows["status"] & STATUS_CODE, NODE_GONE)
 
 
 def empty_rows(count: int) -> Rows:

@@ -16,7 +16,7 @@ import psycopg
 
 from ingest.landing.events import Prepared
 from ingest.landing.notes import Loss, Resumed, Verdict
-from ingest.readings import HISTORY, LIVE, NO_TIME, to_datetime
+from ingest.readings import HISTORY, LIVE, NO_TIME, NODE_GONE, STATUS_CODE, node_gone, to_datetime
 
 OVERFLOW: Final = 0x480  # info type data value, overflow
 CLOCK_WENT_BACK: Final = "none: the source's clock went back"
@@ -34,6 +34,14 @@ _DUE: Final = f"""
     WHERE NOT g.repaired AND g.repair IS NULL AND g.to_ts IS NOT NULL AND g.tag_id = ANY(%s)
         AND (g.tried_at IS NULL OR g.tried_at + (%s::interval[])[least(g.attempts + 1, %s)] <= %s)
     ORDER BY g.from_ts, g.tag_id LIMIT %s"""
+
+# What a server goes on telling of a deleted node is a row, and no value.
+_IS_VALUE: Final = f"(e.status & {STATUS_CODE}) NOT IN ({', '.join(map(str, NODE_GONE))})"
+_LAST_VALUES: Final = f"""
+    SELECT t.tag_id, {_AS_US.format("last.source_ts")} FROM unnest(%s::integer[]) AS t (tag_id) CROSS JOIN LATERAL (
+        SELECT e.source_ts FROM raw.sensor_events AS e
+        WHERE e.tag_id = t.tag_id AND {_IS_VALUE} ORDER BY e.source_ts DESC LIMIT 1
+    ) AS last"""
 
 
 class _Open(NamedTuple):
@@ -92,7 +100,10 @@ class Gaps:
                 None if since_us is None else to_datetime(since_us),
             ),
         ).rowcount
-        touched = self._tag_ids if loss.tag_ids is None else loss.tag_ids
+        touched = self._tag_ids
+        if loss.tag_ids is not None:
+            touched = [tag_id for tag_id in loss.tag_ids if tag_id in latest]
+            latest = dict(connection.execute(_LAST_VALUES, (touched,)).fetchall())
         begins = {
             tag_id: latest[tag_id] if since_us is None else max(latest[tag_id], since_us)
             for tag_id in touched
@@ -135,7 +146,7 @@ class Gaps:
         readings = prepared.readings
         if not self._open or readings.origin != LIVE or not len(readings):
             return
-        rows = readings.rows
+        rows = readings.rows[~node_gone(readings.rows)]
         ends: list[tuple[datetime, datetime, bool, str | None, int]] = []
         for tag_id in set(np.unique(rows["tag_id"]).tolist()) & self._open.keys():
             gap = self._open[tag_id]
@@ -161,7 +172,7 @@ class Gaps:
             f"SELECT g.gap_id, {_AS_US.format('g.from_ts')}, {_AS_US.format('min(e.source_ts)')},"
             f" {_AS_US.format('max(e.source_ts)')}, {_AS_US.format('g.to_ts')} FROM raw.sensor_gaps AS g"
             " JOIN raw.sensor_events AS e ON e.tag_id = g.tag_id AND e.source_ts > g.from_ts AND e.source_ts < g.to_ts"
-            " WHERE g.gap_id = ANY(%s) AND NOT g.repaired GROUP BY g.gap_id",
+            f" AND {_IS_VALUE} WHERE g.gap_id = ANY(%s) AND NOT g.repaired GROUP BY g.gap_id",
             ([end[-1] for end in ends],),
         ).fetchall()
         for gap_id, begin, low, high, end in inside:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import numpy as np
 import structlog
 from asyncua import Client, ua
 
@@ -19,7 +18,7 @@ from ingest.opcua.pulse import Pulse
 from ingest.opcua.server_limits import ServerLimits, apart, batched
 from ingest.opcua.subscribed import Item, Subscribed, items_of, monitored
 from ingest.opcua.variants import SEPARATOR, aware, convert
-from ingest.readings import REJECTED, Readings, to_us
+from ingest.readings import NODE_GONE, REJECTED, Readings, node_gone, to_us
 
 _TICK_S: Final = 0.5
 # A node that has just gone may be back at once; one that has been away for long is asked for ever more rarely.
@@ -27,7 +26,6 @@ _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 15.0
 _RESTING_S: Final = 600.0
 _PATIENCE_S: Final = 2.0
-_GONE: Final = (ua.StatusCodes.BadNodeIdUnknown, ua.StatusCodes.BadNodeIdInvalid)
 _NO_FILTER: Final = (
     ua.StatusCodes.BadMonitoredItemFilterInvalid,
     ua.StatusCodes.BadMonitoredItemFilterUnsupported,
@@ -154,7 +152,7 @@ class Items:
     def note(self, readings: Readings) -> None:
         """Take in what has come, before it is stored: who lives, and who has died or is of no use."""
         rows = readings.rows
-        gone = np.isin(rows["status"] & 0xFFFF_0000, _GONE)
+        gone = node_gone(rows)
         # node-opcua goes on sampling a node that was deleted: that it is gone is no value, and ends no gap.
         self._pulse.note(readings.part(~gone) if gone.any() else readings, time.monotonic())
         for tag_id in rows["tag_id"][gone].tolist():
@@ -266,7 +264,7 @@ class Items:
             suspect = self._suspects.pop(handle, None)
             if suspect is not None and self._pulse.heard(handle) > suspect.since:
                 suspect = None
-            if value.StatusCode is not None and value.StatusCode.value in _GONE:
+            if value.StatusCode is not None and value.StatusCode.value in NODE_GONE:
                 self._dying.setdefault(handle, value.StatusCode.name)
             elif not self._changed(item, value):
                 self._pulse.confirm(item.tag_ids, now)

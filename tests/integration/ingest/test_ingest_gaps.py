@@ -20,6 +20,7 @@ from tests.integration.ingest.test_ingest_writer import PLANT, T0, Landing, Valu
 from warehouse.settings import Settings
 
 OVERFLOW = 0x480
+GONE = 0x80340000
 
 
 class Ledger(Landing):
@@ -112,6 +113,20 @@ def test_single_tags_may_be_lost(ledger: Ledger, admin: psycopg.Connection) -> N
     ledger.lost("outage", None, 2, "V")
     ledger.live(("T", 3, 2.0), ("V", 4, 2.0))
     assert gaps(admin) == [("outage", 1.0, 4.0, False, None)]
+
+
+def test_what_says_that_a_node_is_gone_neither_begins_nor_ends_its_gap(
+    ledger: Ledger, admin: psycopg.Connection
+) -> None:
+    """A server may go on telling of a deleted node, also once that is noted, until the item is taken off it."""
+    ledger.live(("T", 1, 1.0), ("V", 0, 1.0))
+    ledger.live(("T", 3, 0.0, GONE))
+    ledger.lost("outage", 0.5, 4, "T")
+    assert gaps(admin) == [("outage", 1.0, None, False, None)]
+    ledger.live(("T", 5, 0.0, GONE))
+    assert gaps(admin) == [("outage", 1.0, None, False, None)]
+    ledger.live(("T", 9, 2.0))
+    assert gaps(admin) == [("outage", 1.0, 9.0, False, None)]
 
 
 def test_what_was_spooled_before_a_loss_does_not_end_it_when_read_again(
