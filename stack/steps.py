@@ -36,8 +36,8 @@ FIRST_BUILD_VARS = {
     "event_hours": Policy().positive_hours,
     "silver_days": 0.25,
 }
-# The model whose first build leaves a core: what comes before it is shared out among all.
-ONE_CORE = "gold_ml_features"
+# The last long one of the first build's models: what comes next is imported beside it.
+LAST_MODEL = "gold_ml_features"
 # What a build imports.
 DBT = ("dbt.cli.main", "dbt.adapters.postgres", "dbt.task.build", "warehouse.transform")
 # That of `python -m simulator serve`: the live plant goes on where the history ends.
@@ -232,7 +232,7 @@ STEPS: dict[str, Step] = {
         ("features", "past", "mlflow"),
         demo=True,
         imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
-        held_from=ONE_CORE,
+        held_from=LAST_MODEL,
         warms_up=_registry,
     ),
     "card": Step("The first model's card", _card, ("model",), demo=True, late=True),
@@ -269,17 +269,19 @@ def run_step(settings: Settings, name: str, until: datetime, history_days: int, 
             raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written, stages = 0.0, [""]
+    written = 0.0
+    stages: list[str] = []
     writing = threading.Lock()
 
     def report(stage: str, done: int, total: int | None) -> None:
         nonlocal written
         with writing:
-            if stage != stages[-1] or time.monotonic() - written > 0.2 or done == total:
-                if stage != stages[-1]:
-                    stages.append(stage)
+            new = stages[-1:] != [stage]
+            if new:
+                stages.append(stage)
+            if new or time.monotonic() - written > 0.2 or done == total:
                 partial = path.with_suffix(".partial")
-                partial.write_text(json.dumps([stages[1:], done, total]))
+                partial.write_text(json.dumps([stages, done, total]))
                 partial.replace(path)
                 written = time.monotonic()
 

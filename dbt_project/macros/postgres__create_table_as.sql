@@ -3,8 +3,8 @@
     `partition_days`, for the last so many only. Written out, for a unit test can't reach the adapter's by its name.
 
     A partitioned model with `slices` and `of_slice` is one long query, whose common tables no other process can read. It
-    is made for a part of the machines at a time, by a function that a worker runs whole; the leader waits for workers
-    rather than keep them waiting while it is one itself. -#}
+    is made for some of the machines at a time, by a function that a worker runs whole. The leader makes none: while it
+    did, it would take nothing from the workers. -#}
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
     {%- set contracted = config.get('contract').enforced and not temporary -%}
     {%- set partitioned = contracted and config.get('partition_by') -%}
@@ -35,7 +35,7 @@
     set local parallel_leader_participation = off;
     create temporary table made_in_slices on commit drop as
     {%- for machines in slices %}
-    select * from {{ slice }}('{{ tojson(machines) | replace("[", "{") | replace("]", "}") }}')
+    select * from {{ slice }}({{ machines }})
     {{ 'union all' if not loop.last }}
     {%- endfor %};
     set local parallel_leader_participation = on;

@@ -1,38 +1,14 @@
--- Who waited for another's partition looked again in a cache from before it waited, and failed on a table that was there.
--- A query of the catalog looks anew.
-CREATE OR REPLACE FUNCTION raw.ensure_partitions(from_ts timestamptz, to_ts timestamptz) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    day date;
-    name text;
-    made integer := 0;
-BEGIN
-    FOR day IN SELECT d::date FROM generate_series((from_ts AT TIME ZONE 'UTC')::date, (to_ts AT TIME ZONE 'UTC')::date, '1 day') AS d
-    LOOP
-        name := 'sensor_events_' || to_char(day, 'YYYYMMDD');
-        CONTINUE WHEN to_regclass('raw.' || name) IS NOT NULL;
-        -- Two workers may meet the same new day.
-        PERFORM pg_advisory_xact_lock(hashtext('raw.ensure_partitions'));
-        CONTINUE WHEN EXISTS (SELECT FROM pg_class WHERE relnamespace = 'raw'::regnamespace AND relname = name);
-        EXECUTE format('CREATE TABLE raw.%I (LIKE raw.sensor_events INCLUDING DEFAULTS)', name);
-        EXECUTE format(
-            'ALTER TABLE raw.sensor_events ATTACH PARTITION raw.%I FOR VALUES FROM (%L) TO (%L)',
-            name, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
-        made := made + 1;
-    END LOOP;
-    RETURN made;
-END $$;
-
--- A day that a file brings whole is loaded first, then indexed and attached: half of what landing it row by row into
--- two indexes costs. `begin_day` makes the table, unless the day has a partition; the caller fills it, in the same
--- transaction (so that COPY may freeze its rows), and `attach_days` ends it. Shared, the lock of `ensure_partitions`
--- lets two connections do that to different days and keeps everyone else from making the same ones.
+-- A day's partition is made in two steps, so that a day which a file brings whole can be loaded between them: half of what
+-- landing it row by row into two indexes costs. `begin_day` makes the table, unless the day has a partition; the caller
+-- fills it in the same transaction, so that COPY may freeze its rows, and `attach_days` ends it. Shared, the lock of
+-- `ensure_partitions` lets two connections do that to different days and keeps everyone else from making the same ones.
 CREATE FUNCTION raw.begin_day(day date) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     name text := 'sensor_events_' || to_char(day, 'YYYYMMDD');
 BEGIN
     PERFORM pg_advisory_xact_lock_shared(hashtext('raw.ensure_partitions'));
+    -- Asked of the catalog: the cache that to_regclass reads may be from before the wait.
     IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'raw'::regnamespace AND relname = name) THEN
         RETURN NULL;
     END IF;
@@ -62,6 +38,26 @@ BEGIN
             'sensor_events_' || to_char(day, 'YYYYMMDD'),
             day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
     END LOOP;
+END $$;
+
+-- As before, by these. Who waited for another's partition failed on a table that was there.
+CREATE OR REPLACE FUNCTION raw.ensure_partitions(from_ts timestamptz, to_ts timestamptz) RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    day date;
+    made integer := 0;
+BEGIN
+    FOR day IN SELECT d::date FROM generate_series((from_ts AT TIME ZONE 'UTC')::date, (to_ts AT TIME ZONE 'UTC')::date, '1 day') AS d
+    LOOP
+        CONTINUE WHEN to_regclass('raw.sensor_events_' || to_char(day, 'YYYYMMDD')) IS NOT NULL;
+        -- Two workers may meet the same new day.
+        PERFORM pg_advisory_xact_lock(hashtext('raw.ensure_partitions'));
+        IF raw.begin_day(day) IS NOT NULL THEN
+            PERFORM raw.attach_days(ARRAY[day]);
+            made := made + 1;
+        END IF;
+    END LOOP;
+    RETURN made;
 END $$;
 
 REVOKE EXECUTE ON FUNCTION raw.begin_day, raw.attach_days FROM public;
