@@ -6,6 +6,7 @@ hundred trees don't need it: the arrays are those that scikit-learn fitted, and 
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 # Rows at a time: what a step of the walk touches stays in the cache.
 _CHUNK = 500
+# As many as scikit-learn is given; numpy lets go of the interpreter while it takes.
+_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -56,17 +59,23 @@ class Trees:
         """The trees' mean answer to `x` (n, features), finite: (n, outputs)."""
         # Thresholds were found on float32, so they are compared with it.
         x32 = np.ascontiguousarray(x, np.float32)
-        width = x32.shape[1]
-        answers = np.empty((len(x32), self.value.shape[1]))
-        for start in range(0, len(x32), _CHUNK):
-            part = x32[start : start + _CHUNK]
-            rows = np.arange(0, part.size, width)[:, None]
-            node = np.broadcast_to(self.roots, (len(part), len(self.roots)))
+        # What numpy takes by: anything else it would convert at each step.
+        roots, feature = self.roots.astype(np.intp), self.feature.astype(np.intp)
+        children = np.stack([self.left, self.right], axis=1).astype(np.intp).ravel()
+
+        def walk(part: NDArray[np.float32]) -> NDArray[np.float64]:
+            values, rows = part.ravel(), np.arange(0, part.size, x32.shape[1])[:, None]
+            node = np.broadcast_to(roots, (len(part), len(roots)))
             for _ in range(self.depth):
-                go_left = part.ravel().take(rows + self.feature.take(node)) <= self.threshold.take(node)
-                node = np.where(go_left, self.left.take(node), self.right.take(node))
-            answers[start : start + _CHUNK] = self.value.take(node, axis=0).mean(axis=1)
-        return answers
+                right = values.take(rows + feature.take(node)) > self.threshold.take(node)
+                node = children.take(2 * node + right)
+            return np.asarray(self.value.take(node, axis=0).mean(axis=1))
+
+        parts = [x32[start : start + _CHUNK] for start in range(0, len(x32), _CHUNK)]
+        if len(parts) < 2:
+            return walk(x32)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            return np.concatenate(list(pool.map(walk, parts)))
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """As arrays for an `.npz`, keyed by `name`."""

@@ -72,12 +72,11 @@ class Preparation:
                             running[name] = (child, time.monotonic(), progress.add_task(step.title, total=None))
                             stages[name] = []
                             self._say(f"{step.title} …")
-                        elif (
-                            step.imports
-                            and name not in held.keys() | covered
-                            and missing <= running.keys()
-                            and (step.held_from is None or all(step.held_from in stages[need] for need in missing))
-                        ):
+                            continue
+                        last = missing <= running.keys() and (
+                            step.held_from is None or all(step.held_from in stages[need] for need in missing)
+                        )
+                        if (last or step.held_beside in running) and step.imports and name not in held.keys() | covered:
                             held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
                         stages[name] = self._show(progress, bar, name)

@@ -1,7 +1,9 @@
 """Airflow's scheduler, with the libraries of the minute's tasks imported before it forks its workers.
 
 A task is a fork of a fork of this process. What is imported here costs a task nothing and its memory is shared;
-imported in the task, dbt alone would cost every minute seconds of both cores.
+imported in the task, dbt alone would cost every minute seconds of both cores. For the same reason dbt reads its project
+here once: the first minute and the first hour would both read it anew after a first build, which has other variables, and
+in every task dbt would make its readers of what it kept.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ import logging
 import os
 import sys
 import time
+
+from warehouse.errors import WarehouseError
+from warehouse.settings import Settings
 
 PRELOADED = (
     "warehouse.transform",
@@ -27,11 +32,17 @@ PRELOADED = (
 log = logging.getLogger(__name__)
 
 
-def preload() -> float:
-    """Import what the tasks of every minute need; returns the seconds that took."""
+def preload(settings: Settings) -> float:
+    """Import what the tasks of every minute need and read dbt's project; returns the seconds that took."""
+    from warehouse.transform import parse
+
     started = time.monotonic()
     for name in PRELOADED:
         importlib.import_module(name)
+    try:
+        parse(settings)
+    except WarehouseError as error:
+        log.warning("%s; each task that needs the project will say so, too", error)
     return time.monotonic() - started
 
 
@@ -39,7 +50,7 @@ def run() -> None:
     """Become the scheduler. The API server reads the task logs itself, so none are served from here."""
     from airflow.__main__ import main
 
-    seconds = preload()
+    seconds = preload(Settings())
     log.warning("preloaded the tasks' libraries in %.1f s", seconds)
     sys.argv = ["airflow", "scheduler", "--skip-serve-logs"]
     os.environ.setdefault("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")

@@ -63,8 +63,8 @@ class Step:
     """`needs` are steps that come first. `made_for` changes when the step has to be done again; None: every start.
 
     `imports` take seconds of one core: a step that has them is started while the last of its needs are under way (and
-    have come to the stage `held_from`, where one is named), imports them, does what `warms_up` it, and is held until
-    they are done. `covers` are steps whose work it does, too.
+    have come to the stage `held_from`, where one is named) or while the step `held_beside` is, imports them, does what
+    `warms_up` it, and is held until its needs are done. `covers` are steps whose work it does, too.
     Nobody waits for a `late` one: it is run when the processes have started.
     """
 
@@ -75,6 +75,7 @@ class Step:
     demo: bool = False
     imports: tuple[str, ...] = ()
     held_from: str | None = None
+    held_beside: str | None = None
     warms_up: Callable[[Settings], None] = lambda settings: None
     covers: tuple[str, ...] = ()
     late: bool = False
@@ -221,6 +222,8 @@ STEPS: dict[str, Step] = {
         ("readings", "records"),
         demo=True,
         imports=DBT,
+        # Which leaves a core; landing, the last of the needs, does not.
+        held_beside="history",
         warms_up=_parse,
         covers=("views",),
     ),

@@ -1,6 +1,6 @@
 {{ config(
     tags=['minute'], meta={'domain': 'plant'}, unique_key=['equipment_id', 'window_end'],
-    incremental_strategy='replace', partition_by='window_end', slices=4,
+    incremental_strategy='replace', partition_by='window_end', slices=12,
     indexes=[{'columns': ['equipment_id', 'window_end'], 'unique': true}, {'columns': ['built_xid']}]
 ) }}
 {%- set update = is_update() %}

@@ -8,6 +8,9 @@
 
 with tag_minutes as not materialized (
     select * from {{ ref('int_sensor_minutes') }}
+    {%- if not update %}
+    where minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
+    {%- endif %}
 ),
 
 baselines as not materialized (
