@@ -2,8 +2,8 @@
 
 A task is a fork of a fork of this process. What is imported here costs a task nothing and its memory is shared;
 imported in the task, dbt alone would cost every minute seconds of both cores. For the same reason dbt reads its project
-here once: the first minute and the first hour would both read it anew after a first build, which has other variables, and
-in every task dbt would make its readers of what it kept.
+here once: the first minute and the first hour would both read it anew after a first build, which has other variables,
+and in every task dbt would make its readers of what it kept.
 """
 
 from __future__ import annotations

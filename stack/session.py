@@ -32,9 +32,9 @@ AFTER = {
     # The live plant starts where the history ends, not minutes later.
     "plant": ("plant",),
     "ingest": ("plant",),
-    # Seconds of start-up each, which the first build leaves no core for, and training half of one.
-    "airflow-api-server": ("airflow", "features"),
-    "airflow-dag-processor": ("airflow", "features"),
+    # Ten seconds and more of start-up each, on all cores: the first build and the first training have none to spare.
+    "airflow-api-server": ("airflow", "features", "model"),
+    "airflow-dag-processor": ("airflow", "features", "model"),
     "mlflow": ("mlflow", "model"),
     # A first build is nothing for a minute, and minutes would make the first training wait.
     "airflow-scheduler": ("airflow", "mlflow", "views", "features", "model"),

@@ -89,11 +89,8 @@ def build(
     WarehouseError.
     """
     arguments = [
-        "build", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
-        "--vars", json.dumps(dict(variables or {})), "--quiet", "--no-use-colors",
-        "--log-level-file", "none",  # failures come back in the result; dbt never closes its log file
-        # Two megabytes of manifest, twice a run, and the relations of schemas that no selected model is in: a second.
-        "--no-write-json", "--cache-selected-only",
+        "build", *_common(variables),
+        "--cache-selected-only",  # of other schemas there is nothing to know
     ]  # fmt: skip
     if select:
         arguments += ["--select", *select.split()]
@@ -123,8 +120,16 @@ def _alone(settings: Settings, select: str | None) -> Iterator[None]:
 
 def parse(settings: Settings, variables: Mapping[str, object] | None = None) -> TransformResult:
     """Read the whole project, which a later `build` with the same `variables` needn't do again; asks no database."""
-    paths = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--vars", json.dumps(dict(variables or {}))]
-    return invoke(settings, ["parse", *paths, "--quiet", "--no-use-colors", "--log-level-file", "none", "--no-write-json"])
+    return invoke(settings, ["parse", *_common(variables)])
+
+
+def _common(variables: Mapping[str, object] | None) -> list[str]:
+    return [
+        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
+        "--vars", json.dumps(dict(variables or {})), "--quiet", "--no-use-colors",
+        "--log-level-file", "none",  # failures come back in the result; dbt never closes its log file
+        "--no-write-json",  # nobody reads two megabytes of manifest, twice a run
+    ]  # fmt: skip
 
 
 def invoke(

@@ -100,6 +100,18 @@ def test_a_step_is_held_from_the_stage_that_it_names(settings: Settings, monkeyp
     assert heard == ["first", "second"]
 
 
+def test_a_step_is_held_beside_the_one_that_it_names(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its need is not begun yet, and the step that leaves a core waits until it is held."""
+    steps(monkeypatch, SCRIPTS | {"third": "true"})
+    last = Step("Second", lambda context: None, ("third",), imports=("json",), held_beside="first")
+    monkeypatch.setitem(preparation.STEPS, "third", Step("Third", lambda context: None, ("first",)))
+    monkeypatch.setitem(preparation.STEPS, "second", last)
+    heard: list[str] = []
+    Preparation(settings, True, 1, done=heard.append, console=quiet()).run()
+    assert heard == ["first", "third", "second"]
+    assert (settings.var / "journal").read_text() == "first\nsecond \n"
+
+
 def test_a_held_step_that_dies_is_told_of(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     steps(monkeypatch, SCRIPTS | {"second": 'touch "$FOLDER/held"; echo no such module >&2; exit 3'})
     with pytest.raises(StackError, match=r"Second failed; the end of .*\nno such module"):
