@@ -43,13 +43,16 @@ RECOVERY_TIMEOUT = 600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 # fsync and synchronous_commit stay at their safe defaults. The rest suits 2 cores and an
-# insert-heavy load: fewer forced checkpoints.
+# insert-heavy load: fewer forced checkpoints, and no log for others to follow, of which there are none
+# (docs/adr/0003).
 CONFIGURATION = """
 shared_buffers = '384MB'
 work_mem = '24MB'
 maintenance_work_mem = '256MB'
 max_wal_size = '4GB'
 checkpoint_timeout = '15min'
+wal_level = minimal
+max_wal_senders = 0
 max_connections = 120
 random_page_cost = 1.1
 jit = off
@@ -152,7 +155,8 @@ def create(settings: Settings) -> None:
     try:
         _run(
             binary("initdb"), "-D", str(partial), "-U", settings.admin, "-A", "scram-sha-256",
-            "--pwfile", str(pwfile), "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions", cwd=root,
+            "--pwfile", str(pwfile), "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions",
+            "--no-data-checksums", cwd=root,
         )  # fmt: skip
     finally:
         pwfile.unlink(missing_ok=True)

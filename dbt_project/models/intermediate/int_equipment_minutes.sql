@@ -1,6 +1,6 @@
 {{ config(
-    tags=['minute'], unique_key=['equipment_id', 'minute'], pre_hook=['{{ parallel_slices() }}'],
-    indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
+    tags=['minute'], unique_key=['equipment_id', 'minute'], pre_hook=['{{ parallel_slices() }}', '{{ index_of_news() }}'],
+    indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}]
 ) }}
 {%- set update = is_update() %}
 {%- set tag_minutes = ref('int_sensor_minutes') %}

@@ -3,9 +3,10 @@
     tags=['minute'], unique_key=['tag_id', 'minute'], full_refresh=false,
     pre_hook=[
         'set local enable_hashagg = off',
-        '{{ parallel_slices(whole=false) }}'
+        '{{ parallel_slices(whole=false) }}',
+        '{{ index_of_news() }}'
     ],
-    indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}, {'columns': ['built_xid']}]
+    indexes=[{'columns': ['tag_id', 'minute'], 'unique': true}]
 ) }}
 {%- set landings = ref('stg_sensor_landings') %}
 {%- set changes = ref('int_context_changes') %}
