@@ -1,7 +1,8 @@
 {{ config(materialized='view') }}
-{#- Not ephemeral: dbt would parse each model that reads it with sqlparse, a third of a second for each every minute, and
-    refuses to where a model has ten thousand tokens, which gold has with a few more measurements. -#}
-{#- For each table: its key, when a row begins and ends, what else of it a model reads, and what stretch it touches. -#}
+{#- Not ephemeral: dbt would have sqlparse take each model that reads it apart, every minute, and sqlparse refuses ten
+    thousand tokens, which gold has with a few more measurements.
+
+    For each table: its key, when a row begins and ends, what else of it a model reads, and what stretch it touches. -#}
 {%- set watched = {
     'cmms_work_orders': {
         'rows': ref('stg_cmms_work_orders'), 'key': 'work_order_id', 'starts': 'started_at', 'ends': 'completed_at',
