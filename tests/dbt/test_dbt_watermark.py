@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
@@ -25,6 +27,22 @@ def counts(site: Site, minute: datetime) -> list[tuple[int, int]]:
         "SELECT tag_id, reading_count FROM intermediate.int_sensor_minutes WHERE minute = %s ORDER BY 1", (minute,)
     )
     return found.fetchall()
+
+
+def test_two_first_updates_make_their_index_one_after_the_other(site: Site) -> None:
+    """A stands for the other run: it has made the index, and is about to write what the run under test would index."""
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'intermediate.int_sensor_minutes'::regclass"
+    with connect(site.settings, Role.TRANSFORM) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("CREATE INDEX int_sensor_minutes_built_xid ON intermediate.int_sensor_minutes (built_xid)")
+        run = pool.submit(site.attempt, START + 20 * MINUTE, "tag:minute")
+        deadline = time.monotonic() + 60
+        while site.admin.execute(waits).fetchone() == (0,):
+            assert time.monotonic() < deadline and not run.done()
+            time.sleep(0.05)
+        other.execute("DELETE FROM intermediate.int_sensor_minutes WHERE tag_id < 0")
+        other.commit()
+        result = run.result()
+    assert result.succeeded, result.failures
 
 
 def test_a_minute_without_news_writes_nothing(site: Site) -> None:
