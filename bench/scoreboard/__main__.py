@@ -3,8 +3,9 @@
     python -m bench.scoreboard --data ../shared/data                     writes docs/scoreboard.md and .json
     python -m bench.scoreboard --data DIR --only skab --out /tmp/other   another folder of the same form
 
-DIR holds `skab/<folder>/*.csv`, `nab/*.csv` with `windows.json`, `azure_pdm/`; a set that isn't there is said and left
-out. Files are read and checked before anything runs.
+Sets that `--only` leaves out keep the figures that they have there, with the commit and machine of their own run. DIR
+holds `skab/<folder>/*.csv`, `nab/*.csv` with `windows.json`, `azure_pdm/`; a set that isn't there is said and left out.
+Files are read and checked before anything runs.
 """
 
 from __future__ import annotations
@@ -70,15 +71,20 @@ SETS: Mapping[str, Set] = {
 def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -> tuple[dict[str, Any], list[str]]:
     """Run the named sets one after another; returns the scoreboard, and the names of those that failed.
 
-    Raises ScoreboardError for the first file that can't be judged, before anything runs.
+    Each set carries in `made` what its figures are of. Raises ScoreboardError for the first file that can't be judged,
+    before anything runs.
     """
     left_out = {name: reason for name in names if (reason := sets[name].missing(data))}
     wanted = [name for name in names if name not in left_out]
     for name in wanted:
         sets[name].check(data)
-    began, on, code = time.monotonic(), machine(), commit()
+    made = {
+        "command": command,
+        "commit": commit(),
+        "machine": machine(),
+        "versions": {"Python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
+    }
     found: dict[str, Any] = {}
-    took: dict[str, float] = {}
     failed = []
     with tempfile.TemporaryDirectory(prefix="millwright-scoreboard-", dir=os.environ.get("MILLWRIGHT_BENCH_DIR")) as at:
         Path(at).chmod(0o755)  # as root, Postgres runs as a system user that has to get in
@@ -88,7 +94,7 @@ def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -
             folder = Path(at) / name
             folder.mkdir()
             try:
-                found[name] = _plain(sets[name].run(data, folder))
+                figures = _plain(sets[name].run(data, folder))
             except Exception as error:  # one that fails must not cost the figures of the others
                 traceback.print_exc()
                 failed.append(name)
@@ -96,20 +102,24 @@ def board(data: Path, names: list[str], sets: Mapping[str, Set], command: str) -
                     f"It failed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
                 )
                 continue
-            took[name] = time.monotonic() - begun
-            if "failed" in found[name]:
+            seconds = time.monotonic() - begun
+            ended = datetime.now(UTC).isoformat(timespec="seconds")
+            found[name] = figures | {"made": made | {"at": ended, "seconds": seconds}}
+            if "failed" in figures:
                 failed.append(name)
-            typer.echo(f"== {name}: {took[name]:.0f} s", err=True)
-    made = {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "commit": code,
-        "machine": on,
-        "versions": {"Python": platform.python_version()} | {name: version(name) for name in _LIBRARIES},
-        "seconds": time.monotonic() - began,
-        "took": took,
-    }
-    return {"made": made, "left_out": left_out, "sets": found}, failed
+            typer.echo(f"== {name}: {seconds:.0f} s", err=True)
+    return {"left_out": left_out, "sets": found}, failed
+
+
+def kept(path: Path, names: list[str]) -> dict[str, Any]:
+    """The sets of the scoreboard at `path`, if there is one, that are none of `names`; raises ScoreboardError."""
+    if not path.exists():
+        return {}
+    try:
+        sets = json.loads(path.read_text())["sets"]
+        return {name: sets[name] for name in SETS if name in sets and name not in names and sets[name]["made"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ScoreboardError(f"{path}: not a scoreboard whose other sets could be kept; take it away") from error
 
 
 def commit() -> str:
@@ -147,18 +157,23 @@ def main(
     if not out.is_dir():
         raise typer.BadParameter(f"must be a folder that is there. Got: {out}", param_hint="--out")
     asked = ["--data", str(data)] + ([] if names == list(SETS) else ["--only", only])
+    path = out / "scoreboard.json"
     try:
+        kept(path, names)
         scoreboard, failed = board(
             data.resolve(), names, SETS, shlex.join(["python", "-m", "bench.scoreboard", *asked])
         )
+        # Read again: another run may have written its sets meanwhile.
+        sets = kept(path, names) | scoreboard["sets"]
     except ScoreboardError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    (out / "scoreboard.json").write_text(json.dumps(scoreboard, indent=2, ensure_ascii=False) + "\n")
+    scoreboard["sets"] = {name: sets[name] for name in SETS if name in sets}
+    path.write_text(json.dumps(scoreboard, indent=2, ensure_ascii=False) + "\n")
     (out / "scoreboard.md").write_text(page(scoreboard))
     for name, reason in scoreboard["left_out"].items():
         typer.echo(f"left out: {name}: {reason}", err=True)
-    typer.echo(f"{out / 'scoreboard.md'}: {scoreboard['made']['seconds']:.0f} s")
+    typer.echo(f"{out / 'scoreboard.md'}: {', '.join(scoreboard['sets']) or 'no set'}")
     raise typer.Exit(1 if failed else 0)
 
 

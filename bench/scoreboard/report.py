@@ -7,10 +7,7 @@ from typing import Any
 
 _OPENING = """# Scoreboard
 
-Written by `{command}` in {minutes:.0f} minutes.
-Every figure is of this run, bad ones included, and `scoreboard.json` holds the same unrounded.
-
-{commit}, {at}, on {machine}. {versions}.
+Every figure is of a run that is said under its set, bad ones included; `scoreboard.json` holds the same unrounded.
 
 Rows said to be *published* are others' figures, never run here. F1 is 2 TP / (2 TP + FP + FN), FAR the share of
 what is normal that was flagged, MAR the share of what is anomalous that was not; – is a figure that there was nothing
@@ -21,13 +18,11 @@ by dbt and scores them, with the settings that it ships with except where it is 
 
 def page(scoreboard: Mapping[str, Any]) -> str:
     """The scoreboard as Markdown; the same object is `scoreboard.json`."""
-    made = scoreboard["made"]
-    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
-    parts = [_OPENING.format(**made | {"minutes": made["seconds"] / 60, "versions": versions})]
+    parts = [_OPENING]
     if any(found.get("aims") for found in scoreboard["sets"].values()):
         parts.append("## What was aimed at\n\n" + _aims(scoreboard["sets"]))
     parts += [f"## Left out: {name}\n\n{reason}\n" for name, reason in scoreboard["left_out"].items()]
-    parts += [_set(name, found, made["took"][name]) for name, found in scoreboard["sets"].items()]
+    parts += [_set(name, found) for name, found in scoreboard["sets"].items()]
     return "\n".join(parts)
 
 
@@ -42,7 +37,7 @@ def _aims(sets: Mapping[str, Any]) -> str:
     return table(rows)
 
 
-def _set(name: str, found: Mapping[str, Any], seconds: float) -> str:
+def _set(name: str, found: Mapping[str, Any]) -> str:
     published = [row | {"path": row.get("path", "published")} for row in found["published"]]
     parts = [
         f"## {found.get('title', name)}\n",
@@ -59,8 +54,16 @@ def _set(name: str, found: Mapping[str, Any], seconds: float) -> str:
         parts.append("**What is bad, and why.**\n\n" + "\n".join(f"- {sentence}" for sentence in bad) + "\n")
     for title, rows in found.get("tables", {}).items():
         parts.append(f"### {title}\n\n{table(rows)}")
-    parts.append(f"Took {seconds / 60:.1f} minutes.\n")
+    parts.append(_made(found["made"]))
     return "\n".join(parts)
+
+
+def _made(made: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+    return (
+        f"**Run.** `{made['command']}`, {made['seconds'] / 60:.1f} minutes until {made['at']}. {made['commit']}."
+        f" {made['machine']}. {versions}.\n"
+    )
 
 
 def _short(found: Mapping[str, Any]) -> list[str]:

@@ -100,6 +100,6 @@ def test_what_is_bad_is_said(judged: Judged) -> None:
 def test_the_set_is_shown_with_its_aims(judged: Judged) -> None:
     made = {"command": "c", "commit": "Commit x", "at": "now", "machine": "m", "versions": {}, "seconds": 1.0}
     found = result([judged, judged])
-    text = page({"made": made | {"took": {"demo": 1.0}}, "left_out": {}, "sets": {"demo": found}})
+    text = page({"left_out": {}, "sets": {"demo": found | {"made": made}}})
     assert "| demo | recall over faults | 0.50 | ≥ 0.9 | **short** |" in text
     assert [row["judged"] for row in found["rows"]][-1] == "seed 5, score ≥ 0.7"

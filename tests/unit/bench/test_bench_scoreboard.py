@@ -240,6 +240,31 @@ def test_a_run_writes_what_it_found_and_what_it_left_out(tmp_path: Path, monkeyp
     assert "- Short of its aim: FAR % is 7.00, aimed at < 5." in text
     assert "- It is early." in text
     assert "## Left out: bad" in text
+    assert "**Run.** `python -m bench.scoreboard`, 0.0 minutes until 20" in text
+
+
+def test_a_set_that_is_not_run_again_keeps_its_figures_and_their_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = {"first": command.Set(made_up), "second": command.Set(made_up)}
+    monkeypatch.setattr(command, "SETS", sets)
+    app = command.typer.Typer()
+    app.command()(command.main)
+
+    def run(only: str) -> dict[str, Any]:
+        result = CliRunner().invoke(app, ["--data", str(tmp_path), "--only", only, "--out", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        found: dict[str, Any] = json.loads((tmp_path / "scoreboard.json").read_text())["sets"]
+        return found
+
+    second = run("second")["second"]
+    both = run("first")
+    assert list(both) == ["first", "second"] and both["second"] == second
+    assert both["first"]["made"]["command"].endswith("--only first")
+    assert (tmp_path / "scoreboard.md").read_text().count("**Run.**") == 2
+    (tmp_path / "scoreboard.json").write_text("{}")
+    result = CliRunner().invoke(app, ["--data", str(tmp_path), "--only", "first", "--out", str(tmp_path)])
+    assert result.exit_code == 2 and "scoreboard.json: not a scoreboard" in result.output
 
 
 def test_the_command_answers_a_bad_file_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
