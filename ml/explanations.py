@@ -36,7 +36,10 @@ _MEANING = {
     "largest": "the largest deviation in spreads",
     "ahead": "share of the forest for a failure within 24 h",
 }
-_FEATURE = re.compile(r"(?P<measurement>\w+?)_(?:deviation_(?P<minutes>\d+)m|(?P<flat>flat_minutes))$")
+_FEATURE = re.compile(
+    r"(?P<measurement>\w+?)_(?:deviation_(?P<minutes>\d+)m|z_score_(?P<hours>\d+)h|(?P<flat>flat_minutes))$"
+)
+_UNITS = {"hours_since_maintenance": "h", "running_hours_24h": "h", "equipment_age_days": "d"}
 _TARGETS = """
 SELECT r.recommendation_id, r.equipment_id, r.timestamp AS window_end, r.action_code, r.confidence, r.model_version,
     f.features, f.contract
@@ -48,6 +51,13 @@ _NEW = (
     " ORDER BY r.timestamp"
 )
 _ONE = _TARGETS + " AND r.recommendation_id = %(recommendation_id)s"
+# Of what has no baseline: the middle 95 % of the training's normal rows, of the machine's own where it had enough. What
+# rises with the calendar has no normal range.
+_RANGES = """
+SELECT DISTINCT ON (feature) feature, quantiles[3], quantiles[98] FROM ml.reference
+WHERE model_version = %s AND equipment_id IN (%s, '') AND cardinality(quantiles) = 100 AND NOT is_clock
+ORDER BY feature, equipment_id DESC
+"""
 _GAPS = """
 SELECT t.measurement, greatest(g.from_ts, %(end)s - interval '1 hour'), least(g.to_ts, %(end)s), g.cause
 FROM raw.sensor_gaps AS g JOIN raw.tags AS t USING (tag_id)
@@ -113,7 +123,11 @@ def lines(explanation: Explanation) -> Iterator[str]:
 
 
 def _told(reason: Reason) -> str:
-    what = "unchanged" if reason.feature.endswith("flat_minutes") else f"mean of {reason.window_minutes} min"
+    what = f"mean of {reason.window_minutes} min"
+    if reason.feature.endswith("flat_minutes"):
+        what = "unchanged"
+    elif "_z_score_" in reason.feature:
+        what = f"beside its last {reason.window_minutes // 60} h"
     name = f"{reason.measurement} ({what})" if reason.window_minutes else reason.measurement
     now = "not measured" if reason.value is None else with_unit(reason.value, reason.unit)
     words = f"{name}: {now}"
@@ -190,7 +204,9 @@ def _explain(explainers: _Explainers, connection: psycopg.Connection, target: di
     parts = explainer(np.array(list(vector.values())), target["equipment_id"], action)
     key = (target["equipment_id"], target["window_end"])
     seen = {name[2:]: item for name, item in circumstances.seen(connection, [key], WINDOWS).items()}
-    reasons = list(rank(parts, vector, seen, target["model_version"], _data_gaps(connection, *key)))
+    known = connection.execute(_RANGES, (target["model_version"], target["equipment_id"]))
+    ranges = {feature: (low, high) for feature, low, high in known}
+    reasons = list(rank(parts, vector, seen, ranges, target["model_version"], _data_gaps(connection, *key)))
     names = ("recommendation_id", *Reason.__dataclass_fields__)
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -210,11 +226,13 @@ def rank(
     parts: list[Contributions],
     vector: dict[str, float],
     seen: dict[tuple[str, int], Seen],
+    ranges: dict[str, tuple[float, float]],
     model_version: str,
     data_gaps: str | None,
 ) -> Iterator[Reason]:
     """Every contribution that isn't nothing, the strongest first: its share of what its channel says, by the channel's
-    surprise and its weight in the score. `seen` is by measurement and minutes."""
+    surprise and its weight in the score. `seen` is by measurement and minutes; `ranges` are the normal ones of features
+    that aren't deviations."""
     found = []
     for part in parts:
         weight = SUPERVISED_WEIGHT if part.channel in ("classifier", "ahead") else 1 - SUPERVISED_WEIGHT
@@ -227,21 +245,27 @@ def rank(
     for place, (_, part, index) in enumerate(found, start=1):
         name = part.names[index]
         yield Reason(
-            place, part.channel, name, *_measured(name, vector.get(name, float("nan")), seen),
+            place, part.channel, name, *_measured(name, vector.get(name, float("nan")), seen, ranges),
             float(part.values[index]), part.base, part.output, model_version, data_gaps,
         )  # fmt: skip
 
 
 def _measured(
-    name: str, value: float, seen: dict[tuple[str, int], Seen]
+    name: str,
+    value: float,
+    seen: dict[tuple[str, int], Seen],
+    ranges: dict[str, tuple[float, float]],
 ) -> tuple[str, int, float | None, str, float | None, float | None, str]:
     """Measurement, minutes, value with unit, normal range and direction of a feature."""
     parsed = _FEATURE.match(name)
     if parsed is None:
-        return name, 0, None if np.isnan(value) else value, "", None, None, "missing" if np.isnan(value) else "within"
+        low, high = ranges.get(name, (None, None))
+        return name, 0, *_beside(value, _UNITS.get(name, ""), low, high, value)
     measurement = parsed["measurement"]
     if parsed["flat"]:
         return measurement, 60, *_beside(value, "min", 0.0, float(FLAT_MINUTES), value)
+    if parsed["hours"]:
+        return measurement, 60 * int(parsed["hours"]), *_beside(value, "σ", -NOTABLE, NOTABLE, value)
     minutes = int(parsed["minutes"])
     item = seen.get((measurement, minutes))
     if item is None:
@@ -251,11 +275,13 @@ def _measured(
 
 
 def _beside(
-    value: float, unit: str, low: float, high: float, deviation: float
-) -> tuple[float | None, str, float, float, str]:
+    value: float, unit: str, low: float | None, high: float | None, deviation: float
+) -> tuple[float | None, str, float | None, float | None, str]:
     if np.isnan(deviation) or np.isnan(value):
         return None, unit, low, high, "missing"
-    direction = "above" if value > high else "below" if value < low else "within"
+    direction = "within"
+    if low is not None and high is not None:
+        direction = "above" if value > high else "below" if value < low else direction
     return float(value), unit, low, high, direction
 
 

@@ -229,3 +229,46 @@ def with_past(site: Settings, build: Fill) -> Settings:
                 ),
             )  # fmt: skip
     return site
+
+
+class Scores:
+    """Writes scores as the champion would."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._connection = connect(settings, Role.SCORE, autocommit=True)
+
+    def __call__(
+        self,
+        machine: str,
+        end: datetime,
+        score: float,
+        *,
+        action: str = "schedule_maintenance",
+        confidence: float = 0.9,
+        role: str = "champion",
+    ) -> None:
+        self._connection.execute(
+            "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code,"
+            " confidence, estimated_ttf, moment) VALUES (%s, %s, '1', %s, %s, %s, %s, 5.2, %s)",
+            (machine, end, role, score, action, confidence, end),
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def score(site: Settings, build: Fill) -> Iterator[Scores]:
+    """`score(machine, end, value)` over machines that run and show nothing but noise."""
+    build(NOON - timedelta(hours=1), NOON + timedelta(hours=2))
+    scores = Scores(site)
+    yield scores
+    scores.close()
+
+
+def shown(admin: psycopg.Connection) -> list[tuple[str, str, str]]:
+    """Machine, severity and status of what operators see."""
+    rows = admin.execute(
+        "SELECT equipment_id, severity, status FROM serving.recommendations_serving ORDER BY timestamp, 1"
+    )
+    return [(row[0], row[1], row[2]) for row in rows]

@@ -8,12 +8,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from ml import labels, sampling, scoring, training
+from ml import explanations, labels, publishing, sampling, scoring, training
 from ml.features import micros
 from ml.labels import HOUR
 from ml.policy import Policy
-from ml.scorecard import SHUTDOWN
-from tests.integration.ml.conftest import FAULTS, NOON, START
+from ml.scorecard import AHEAD, SHUTDOWN
+from tests.integration.ml.conftest import FAULTS, NOON, START, Fill
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -75,3 +75,42 @@ def test_scores_say_what_lies_ahead(with_past: Settings, admin: psycopg.Connecti
         {"last": START + 67 * AN_HOUR},
     ).fetchone()
     assert row == (3 * 8 * 60, 3 * 8 * 60, 0, True, True, 0)
+
+
+def test_a_failure_that_history_alone_foretells_reaches_the_operator(
+    with_past: Settings, build: Fill, admin: psycopg.Connection, policy: Policy
+) -> None:
+    """Errors come for a day before each failure, and no reading shows anything."""
+    policy = policy.model_copy(update={"clear_days": 1.0})
+    build(START, NOON)
+    for fault in FAULTS:
+        admin.execute(
+            "UPDATE marts.gold_ml_features SET errors_24h = 4"
+            " WHERE equipment_id = %s AND window_end > %s AND window_end <= %s",
+            (fault.machine, fault.until - 24 * AN_HOUR, fault.until),
+        )
+    admin.execute("UPDATE marts.gold_ml_features SET errors_24h = 0 WHERE errors_24h IS NULL")
+    training.train(with_past, NOON, policy, bootstrap=True)
+    for minute in (1, 2):
+        at = NOON + timedelta(minutes=minute)
+        build(at - timedelta(minutes=1), at)
+        admin.execute(
+            "UPDATE marts.gold_ml_features SET errors_24h = CASE equipment_id WHEN 'PUMP-1' THEN 4 ELSE 0 END"
+            " WHERE window_end = %s",
+            (at,),
+        )
+        scoring.score(with_past, at)
+        publishing.publish(with_past, at, policy)
+    shown = admin.execute(
+        "SELECT s.equipment_id, s.action_code, s.status, s.confidence >= 0.75, m.failure_24h >= 0.75"
+        " FROM serving.recommendations_serving AS s INNER JOIN ml.recommendations AS r USING (recommendation_id)"
+        " INNER JOIN ml.scores AS m USING (score_id)"
+    ).fetchall()
+    assert shown == [("PUMP-1", AHEAD, "pending", True, True)]
+    text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()[0]  # type: ignore[index]
+    assert text.startswith("No reading is far out, but earlier failures began like this: 4 errors in 24 h.")
+    explanations.explain_new(with_past, NOON + timedelta(minutes=2))
+    first = (
+        "SELECT feature, value, normal_low, normal_high, direction FROM serving.recommendation_reasons WHERE rank = 1"
+    )
+    assert admin.execute(first).fetchall() == [("errors_24h", 4.0, 0.0, 0.0, "above")]

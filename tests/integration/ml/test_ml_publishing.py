@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import datetime, timedelta
 
 import psycopg
@@ -11,47 +10,12 @@ import pytest
 
 from ml.policy import Policy
 from ml.publishing import publish
-from tests.integration.ml.conftest import MACHINES, NOON, Fault, Fill
+from tests.integration.ml.conftest import NOON, Fault, Fill, Scores, shown
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 MINUTE = timedelta(minutes=1)
 RULES = Policy()
-
-
-class Scores:
-    """Writes scores as the champion would."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._connection = connect(settings, Role.SCORE, autocommit=True)
-
-    def __call__(
-        self,
-        machine: str,
-        end: datetime,
-        score: float,
-        *,
-        action: str = "schedule_maintenance",
-        confidence: float = 0.9,
-        role: str = "champion",
-    ) -> None:
-        self._connection.execute(
-            "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code,"
-            " confidence, estimated_ttf, moment) VALUES (%s, %s, '1', %s, %s, %s, %s, 5.2, %s)",
-            (machine, end, role, score, action, confidence, end),
-        )
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-@pytest.fixture
-def score(site: Settings, build: Fill):  # type: ignore[no-untyped-def]
-    """`score(machine, end, value)` over machines that run and show nothing but noise."""
-    build(NOON - timedelta(hours=1), NOON + timedelta(hours=2))
-    scores = Scores(site)
-    yield scores
-    scores.close()
 
 
 @pytest.fixture(autouse=True)
@@ -96,13 +60,6 @@ def _held(admin: psycopg.Connection) -> list[str]:
     return [row[0].split(":")[0] for row in rows]
 
 
-def _shown(admin: psycopg.Connection) -> list[tuple[str, str, str]]:
-    rows = admin.execute(
-        "SELECT equipment_id, severity, status FROM serving.recommendations_serving ORDER BY timestamp, 1"
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
 def _show(settings: Settings, score: Scores, at: datetime, machine: str = "PUMP-1", value: float = 0.8) -> None:
     score(machine, at - MINUTE, value)
     score(machine, at, value)
@@ -114,22 +71,22 @@ def test_a_second_window_confirms(site: Settings, score: Scores, admin: psycopg.
     assert publish(site, NOON, RULES).shown == []
     score("PUMP-1", NOON + MINUTE, 0.95)
     assert len(publish(site, NOON + MINUTE, RULES).shown) == 1
-    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+    assert shown(admin) == [("PUMP-1", "critical", "pending")]
     assert _held(admin) == ["not confirmed"]
 
 
 def test_an_extreme_is_shown_at_once(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
     score("PUMP-1", NOON, 0.99)
     assert len(publish(site, NOON, RULES).shown) == 1
-    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+    assert shown(admin) == [("PUMP-1", "critical", "pending")]
 
 
 def test_the_same_moment_again_changes_nothing(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
     _show(site, score, NOON)
-    before = (_shown(admin), _held(admin))
+    before = (shown(admin), _held(admin))
     again = publish(site, NOON, RULES)
     assert (again.candidates, again.shown, again.expired) == (0, [], [])
-    assert (_shown(admin), _held(admin)) == before
+    assert (shown(admin), _held(admin)) == before
 
 
 def test_what_is_not_for_operators_is_held_with_its_reason(
@@ -145,7 +102,7 @@ def test_what_is_not_for_operators_is_held_with_its_reason(
     score("PUMP-2", NOON + 2 * MINUTE, 0.99)
     score("PUMP-3", NOON + 2 * MINUTE, 0.99, role="replayed")
     assert publish(site, NOON + 2 * MINUTE, RULES).held == {"in maintenance": 1, "stopped": 1}
-    assert _shown(admin) == []
+    assert shown(admin) == []
 
 
 def test_one_open_recommendation_a_machine_and_it_may_get_worse(
@@ -159,7 +116,7 @@ def test_one_open_recommendation_a_machine_and_it_may_get_worse(
     result = publish(site, NOON + 2 * MINUTE, RULES)
     assert (result.shown, result.held) == ([], {"open": 1, "escalates": 1})
     assert len(result.escalated) == 1
-    assert _shown(admin) == [("PUMP-1", "critical", "pending")]
+    assert shown(admin) == [("PUMP-1", "critical", "pending")]
     told = list(listener.notifies(timeout=2, stop_after=1))
     listener.close()
     assert '"critical"' in told[0].payload and "reduce_speed" in told[0].payload
@@ -207,78 +164,6 @@ def test_another_cause_on_the_machine_is_another_recommendation(
     assert statuses.fetchall() == [("schedule_maintenance", "expired"), ("reduce_speed", "pending")]
 
 
-def test_what_the_budget_holds_back_is_said(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
-    rules = Policy(alarms_per_hour=1)
-    listener = connect(site, Role.OPERATOR, autocommit=True)
-    listener.execute("LISTEN equipment_recommendations")
-    admin.execute(
-        "INSERT INTO raw.sap_equipment (equipment_id, plant_id, model, commissioned_on, criticality, available_at)"
-        " VALUES ('PUMP-3', 'P', 'X', '2020-01-01', 'A', '2020-01-01'),"
-        " ('PUMP-2', 'P', 'X', '2020-01-01', 'C', '2020-01-01')"
-    )
-    for machine, value in zip(MACHINES, (0.75, 0.85, 0.72), strict=True):
-        score(machine, NOON - MINUTE, value)
-        score(machine, NOON, value)
-    result = publish(site, NOON, rules)
-    assert [row[0] for row in _shown(admin)] == ["PUMP-3"], "the asset that matters most"
-    text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()
-    assert text is not None and text[0].endswith("2 more recommendations are held back by the alarm budget.")
-    held = admin.execute(
-        "SELECT equipment_id, held_reason FROM ml.recommendations WHERE held_reason LIKE 'alarm budget%' ORDER BY 2"
-    ).fetchall()
-    assert [row[0] for row in held] == ["PUMP-1", "PUMP-2"]
-    assert held[0][1] == "alarm budget: 1 shown within the hour, 1 allowed; number 1 of 2 held back"
-    metric = "SELECT value FROM ops.pipeline_metrics WHERE metric = 'held_back'"
-    assert admin.execute(metric).fetchall() == [(2.0,)] and result.held["alarm budget"] == 2
-    told = [json.loads(note.payload) for note in listener.notifies(timeout=2, stop_after=2)]
-    assert [note["kind"] for note in told] == ["recommendation", "held_back"]
-    assert told[1]["held"] == 2 and {"equipment_id", "timestamp", "severity", "action_code"} <= told[1].keys()
-    score("PUMP-1", NOON + MINUTE, 0.75)
-    publish(site, NOON + MINUTE, rules)
-    assert list(listener.notifies(timeout=0.2)) == [], "it is said once"
-    # Critical is always shown, and two operators may be told twice as much.
-    score("PUMP-2", NOON + MINUTE, 0.92)
-    assert len(publish(site, NOON + MINUTE, rules).shown) == 1
-    score("PUMP-1", NOON + 2 * MINUTE, 0.75)
-    assert len(publish(site, NOON + 2 * MINUTE, Policy(alarms_per_hour=1, operators=3)).shown) == 1
-    listener.close()
-
-
-def test_what_is_held_back_can_be_looked_up(site: Settings, admin: psycopg.Connection) -> None:
-    now = admin.execute("SELECT date_trunc('minute', clock_timestamp())").fetchone()[0]  # type: ignore[index]
-    insert = (
-        "INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, anomaly_score, severity,"
-        " action_code, recommendation_text, confidence, model_version, cause, held_reason, shown_as)"
-        " VALUES (%s, %s, %s, 0.8, 'significant', 'check_blockage', 'x', 0.9, '1', 'check_blockage/power', %s, %s)"
-    )
-    for name, machine, minutes, reason, shown_as in (
-        ("a", "PUMP-1", 3, "alarm budget: 6 shown", None),
-        ("b", "PUMP-1", 2, "alarm budget: 6 shown; number 1 of 2 held back", None),
-        ("c", "PUMP-2", 2, "alarm budget: 6 shown", None),
-        ("d", "PUMP-2", 1, None, "d"),
-        ("e", "PUMP-3", 20, "alarm budget: 6 shown", None),
-    ):
-        admin.execute(insert, (name, machine, now - minutes * MINUTE, reason, shown_as))
-    with connect(site, Role.OPERATOR) as operator:
-        found = operator.execute(
-            "SELECT plant_id, equipment_id, held_reason FROM serving.recommendations_held"
-        ).fetchall()
-    assert found == [("P", "PUMP-1", "alarm budget: 6 shown; number 1 of 2 held back")]
-
-
-def test_the_alarm_budget_goes_to_the_worst(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
-    rules = Policy(alarms_per_hour=2)
-    for machine, value in zip(MACHINES, (0.75, 0.8, 0.92), strict=True):
-        score(machine, NOON - MINUTE, value)
-        score(machine, NOON, value)
-    result = publish(site, NOON, rules)
-    assert [row[0] for row in _shown(admin)] == ["PUMP-2", "PUMP-3"]
-    assert result.held == {"not confirmed": 3, "alarm budget": 1}
-    score("PUMP-1", NOON + 61 * MINUTE, 0.75)
-    score("PUMP-1", NOON + 62 * MINUTE, 0.75)
-    assert len(publish(site, NOON + 62 * MINUTE, rules).shown) == 1, "an hour later there is room again"
-
-
 def test_a_deferred_one_comes_back(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
     _show(site, score, NOON)
     until = NOON + 30 * MINUTE
@@ -286,7 +171,7 @@ def test_a_deferred_one_comes_back(site: Settings, score: Scores, admin: psycopg
     score("PUMP-1", NOON + 10 * MINUTE, 0.8)
     assert publish(site, NOON + 29 * MINUTE, RULES).returned == []
     assert len(publish(site, until, RULES).returned) == 1
-    assert _shown(admin) == [("PUMP-1", "significant", "pending")]
+    assert shown(admin) == [("PUMP-1", "significant", "pending")]
 
 
 def test_it_expires_once_the_machine_is_well(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
@@ -295,7 +180,7 @@ def test_it_expires_once_the_machine_is_well(site: Settings, score: Scores, admi
         score("PUMP-1", NOON + minute * MINUTE, 0.2)
     assert publish(site, NOON + 29 * MINUTE, RULES).expired == [], "not before it was well for long enough"
     assert len(publish(site, NOON + 31 * MINUTE, RULES).expired) == 1
-    assert _shown(admin) == [("PUMP-1", "significant", "expired")]
+    assert shown(admin) == [("PUMP-1", "significant", "expired")]
 
 
 def test_silence_is_not_health(site: Settings, score: Scores, admin: psycopg.Connection) -> None:
