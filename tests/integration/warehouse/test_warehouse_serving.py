@@ -195,7 +195,9 @@ def test_an_answer_sent_twice_is_taken_once(operator: psycopg.Connection, admin:
     assert status(admin) == "executed"
 
 
-def test_the_pending_query_reads_its_index(operator: psycopg.Connection, admin: psycopg.Connection) -> None:
+@pytest.fixture
+def much_history(admin: psycopg.Connection) -> None:
+    """Twenty thousand recommendations of a thousand machines."""
     admin.execute(
         "INSERT INTO serving.recommendations_serving (recommendation_id, equipment_id, timestamp, anomaly_score, severity, "  # noqa: E501
         "action_code, recommendation_text, confidence, model_version, status) SELECT 'h' || n, 'E' || n % 1000, "
@@ -203,11 +205,45 @@ def test_the_pending_query_reads_its_index(operator: psycopg.Connection, admin: 
         "CASE WHEN n %% 10 = 0 THEN 'pending' ELSE 'executed' END FROM generate_series(1, 20000) n".replace("%%", "%")
     )
     admin.execute("ANALYZE serving.recommendations_serving")
-    operator.execute("SET plan_cache_mode = force_generic_plan")
-    query = PENDING.strip().rstrip(";").replace(":equipment_id", "$1")
-    operator.execute(f"PREPARE hmi (varchar) AS {query}")
-    plan = "\n".join(line for (line,) in operator.execute("EXPLAIN EXECUTE hmi ('E20')"))
+
+
+@pytest.mark.usefixtures("much_history")
+def test_the_pending_query_reads_its_index(operator: psycopg.Connection) -> None:
+    plan = plan_of(operator, PENDING)
     assert "Index Scan using recommendations_pending" in plan and "Sort" not in plan
+
+
+def test_the_dashboard_query_reads_its_own_machine_alone(
+    operator: psycopg.Connection, admin: psycopg.Connection
+) -> None:
+    admin.execute(
+        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type)"
+        " SELECT 'E' || n, 'mine', 'Machine ' || n, 'pump' FROM generate_series(1, 1000) AS n"
+    )
+    admin.execute(
+        "WITH tag AS (INSERT INTO raw.tags (server, node_id, equipment_id, measurement, data_type)"
+        " SELECT 's', n::text, 'E' || n, 'temperature', 'double' FROM generate_series(1, 1000) AS n RETURNING tag_id)"
+        " INSERT INTO raw.tag_latest (tag_id, source_ts, value, status)"
+        " SELECT tag_id, clock_timestamp(), 50, 0 FROM tag"
+    )
+    for table in ("raw.equipment", "raw.tags", "raw.tag_latest"):
+        admin.execute(f"ANALYZE {table}")
+    plan = plan_of(operator, DASHBOARD)
+    assert "tags_current_meaning" in plan and "Seq Scan on tag" not in plan, plan
+
+
+@pytest.mark.usefixtures("much_history")
+def test_reasons_are_looked_up_for_one_recommendation(operator: psycopg.Connection) -> None:
+    query = "SELECT * FROM recommendation_reasons WHERE equipment_id = :equipment_id AND timestamp = now()"
+    plan = plan_of(operator, query)
+    assert "recommendations_serving_equipment_id_timestamp_key" in plan and "Seq Scan on recommendations" not in plan
+
+
+def plan_of(operator: psycopg.Connection, query: str) -> str:
+    """The plan that a prepared query of one machine settles on."""
+    operator.execute("SET plan_cache_mode = force_generic_plan")
+    operator.execute(f"PREPARE hmi (varchar) AS {query.strip().rstrip(';').replace(':equipment_id', '$1')}")
+    return "\n".join(line for (line,) in operator.execute("EXPLAIN EXECUTE hmi ('E20')"))
 
 
 def notifications(connection: psycopg.Connection, count: int) -> list[dict[str, Any]]:
