@@ -53,6 +53,28 @@ def test_a_minute_without_news_writes_nothing(site: Site) -> None:
     assert site.admin.execute(written).fetchall() == before  # type: ignore[call-overload]
 
 
+def test_a_minute_reads_no_history(site: Site) -> None:
+    """With statistics as of a year of hours, an index is worth it: whoever still reads a table whole can't do else."""
+    tables = ("int_sensor_minutes", "int_equipment_minutes", "int_sensor_hours", "int_baselines")
+    read_whole = (
+        "SELECT relname, seq_tup_read FROM pg_stat_user_tables"
+        " WHERE schemaname = 'intermediate' AND relname = ANY(%s) ORDER BY 1"
+    )
+    for minute in (30, 31):
+        at = START + minute * MINUTE
+        land(site.admin, [(TEMPERATURE, at, 60.0 + minute, None, 0, minute)])
+        if minute == 31:
+            for table in tables:
+                site.admin.execute(
+                    "SELECT pg_restore_relation_stats('schemaname', 'intermediate', 'relname', %s::text,"
+                    " 'reltuples', 1e8::real)",
+                    (table,),
+                )
+            before = site.admin.execute(read_whole, (list(tables),)).fetchall()
+        site.transform(at + MINUTE)
+    assert site.admin.execute(read_whole, (list(tables),)).fetchall() == before
+
+
 def test_a_slow_transaction_is_read_and_an_open_one_stalls_nothing(site: Site, cluster: Settings) -> None:
     at = START + timedelta(hours=1)
     with connect(site.settings, Role.ADMIN) as slow, connect(cluster, Role.ADMIN) as elsewhere:

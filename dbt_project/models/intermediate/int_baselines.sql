@@ -6,7 +6,7 @@
     ]
 ) }}
 
-with hours as (
+with hours as not materialized (
     select * from {{ ref('int_sensor_hours') }}
 ),
 
