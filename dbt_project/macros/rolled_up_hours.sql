@@ -3,7 +3,7 @@
 {% macro rolled_up_hours(equipment_minutes, tag_minutes) -%}
     select
         tag_minutes.tag_id,
-        date_trunc('hour', tag_minutes.minute) as hour,
+        {{ utc_hour('tag_minutes.minute') }} as hour,
         wanted.regime,
         (count(tag_minutes.value_mean) filter (where wanted.is_running and not wanted.in_maintenance))::integer
             as minute_count,
@@ -24,5 +24,5 @@
     from {{ equipment_minutes }} as wanted
     inner join {{ tag_minutes }} as tag_minutes
         on wanted.equipment_id = tag_minutes.equipment_id and wanted.minute = tag_minutes.minute
-    group by tag_minutes.tag_id, date_trunc('hour', tag_minutes.minute), wanted.regime
+    group by tag_minutes.tag_id, {{ utc_hour('tag_minutes.minute') }}, wanted.regime
 {%- endmacro %}

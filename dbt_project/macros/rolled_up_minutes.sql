@@ -24,7 +24,7 @@
     from (
         select
             tag_id,
-            date_trunc('minute', source_ts) as minute,
+            {{ utc_minute('source_ts') }} as minute,
             count(*)::integer as reading_count,
             (count(*) filter (where is_good))::integer as good_count,
             sum(value) as value_sum,
@@ -37,7 +37,7 @@
             array_agg(value_text order by source_ts) filter (where value_text is not null) as good_texts,
             max(available_at) as available_at
         from {{ readings }}
-        group by tag_id, date_trunc('minute', source_ts)
+        group by tag_id, {{ utc_minute('source_ts') }}
     ) as by_minute
     left join gap_minutes on by_minute.tag_id = gap_minutes.tag_id and by_minute.minute = gap_minutes.minute
 {%- endmacro %}

@@ -5,8 +5,8 @@
     {%- set found = run_query(
         "select least(readings, tags * (date_part('epoch', to_ts - from_ts) / 60))::bigint, from_ts::text, to_ts::text"
         ~ " from (select count(*) as readings, count(distinct tag_id) as tags,"
-        ~ " coalesce(date_trunc('minute', min(source_ts)), 'epoch') as from_ts,"
-        ~ " coalesce(date_trunc('minute', max(source_ts)) + interval '1 minute', 'epoch') as to_ts"
+        ~ " coalesce(" ~ utc_minute('min(source_ts)') ~ ", 'epoch') as from_ts,"
+        ~ " coalesce(" ~ utc_minute('max(source_ts)') ~ " + interval '1 minute', 'epoch') as to_ts"
         ~ " from " ~ landings ~ " where " ~ condition ~ ") as touched"
     ).rows[0] -%}
     {{ return({'tag_minutes': found[0] | int, 'from_ts': found[1], 'to_ts': found[2], 'condition': condition}) }}

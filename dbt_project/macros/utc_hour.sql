@@ -1,4 +1,4 @@
-{#- Start of the UTC hour of a timestamptz; zones with half hours cut theirs elsewhere. -#}
+{#- Start of the UTC hour of a timestamptz; zones with half hours cut theirs elsewhere. See utc_minute. -#}
 {% macro utc_hour(timestamp) -%}
-    date_trunc('hour', {{ timestamp }}, 'UTC')
+    date_bin('1 hour', {{ timestamp }}, 'epoch')
 {%- endmacro %}

@@ -104,7 +104,7 @@ touched as materialized (
         from {{ this }}
         where
             equipment_id = changes.equipment_id
-            and minute >= date_trunc('minute', changes.from_ts)
+            and minute >= {{ utc_minute('changes.from_ts') }}
             and minute < changes.to_ts
         offset 0
     ) as covered
@@ -241,7 +241,7 @@ maintenance_minutes as (
         covered.minute
     from maintenance
     cross join lateral generate_series(
-        greatest(date_trunc('minute', maintenance.starts_at), {{ first_minute }}),
+        greatest({{ utc_minute('maintenance.starts_at') }}, {{ first_minute }}),
         least(maintenance.ends_at - interval '1 microsecond', {{ last_minute }}),
         interval '1 minute'
     ) as covered (minute)

@@ -23,7 +23,7 @@ tags as (
 touched as materialized (
     select distinct
         equipment_id,
-        date_trunc('hour', minute) as hour
+        {{ utc_hour('minute') }} as hour
     from equipment_minutes
     where {{ built_in_this_run() }}
 ),

@@ -21,7 +21,7 @@ with readings as not materialized (
 touched as materialized (
     select distinct
         tag_id,
-        date_trunc('minute', source_ts) as minute
+        {{ utc_minute('source_ts') }} as minute
     from {{ landings }}
     where
         {{ new.condition }}
@@ -34,7 +34,7 @@ touched as materialized (
 wanted as (
     select readings.* from readings
     inner join touched
-        on readings.tag_id = touched.tag_id and date_trunc('minute', readings.source_ts) = touched.minute
+        on readings.tag_id = touched.tag_id and {{ utc_minute('readings.source_ts') }} = touched.minute
     where
         readings.source_ts >= '{{ new.from_ts }}'::timestamptz
         and readings.source_ts < '{{ new.to_ts }}'::timestamptz
@@ -61,13 +61,13 @@ wanted as (
 regapped as materialized (
     select
         tag_id,
-        date_trunc('minute', from_ts) as minute
+        {{ utc_minute('from_ts') }} as minute
     from {{ changes }}
     where tag_id is not null
     union
     select
         tag_id,
-        date_trunc('minute', to_ts - interval '{{ longest }} minutes') as minute
+        {{ utc_minute("to_ts - interval '" ~ longest ~ " minutes'") }} as minute
     from {{ changes }}
     where tag_id is not null
     except
@@ -90,16 +90,16 @@ gaps as {{ 'not materialized' if not update }} (
 gap_ends as (
     select
         tag_id,
-        date_trunc('minute', starts_at) as minute,
-        least(ends_at, date_trunc('minute', starts_at) + interval '1 minute') - starts_at as missing
+        {{ utc_minute('starts_at') }} as minute,
+        least(ends_at, {{ utc_minute('starts_at') }} + interval '1 minute') - starts_at as missing
     from gaps
     union all
     select
         tag_id,
-        date_trunc('minute', ends_at) as minute,
-        ends_at - date_trunc('minute', ends_at) as missing
+        {{ utc_minute('ends_at') }} as minute,
+        ends_at - {{ utc_minute('ends_at') }} as missing
     from gaps
-    where date_trunc('minute', ends_at) > date_trunc('minute', starts_at)
+    where {{ utc_minute('ends_at') }} > {{ utc_minute('starts_at') }}
 ),
 
 gap_minutes as {{ 'not materialized' if not update }} (
