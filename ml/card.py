@@ -15,7 +15,8 @@ from psycopg.rows import dict_row
 
 from ml import evaluation, registry, sampling
 from ml.bootstrap import blocks, interval
-from ml.episodes import episodes, machine_weeks
+from ml.calibration import Bands, band_rates
+from ml.episodes import machine_weeks
 from ml.errors import ModelError
 from ml.evaluation import ALERT_THRESHOLD
 from ml.labels import Labelled
@@ -27,7 +28,7 @@ from warehouse.settings import Settings
 CARD = "model_card.md"
 # What the registry takes as a description.
 DESCRIPTION = 5000
-BANDS = ((0.5, "minor"), (0.7, "significant"), (0.9, "critical"))
+SEVERITIES = ("minor", "significant", "critical")  # of the bands
 # Of this machine and this hour, not of the version.
 LOCAL = ("latency_ms",)
 
@@ -94,7 +95,7 @@ def publish(settings: Settings, version: str) -> str:
     _, held_out = sampling.split(sample, training.policy)
     card = registry.load(settings, version)
     scores = card.score(held_out.windows.x, held_out.windows.equipment)
-    text = write(training, held_out, scores, sample.step)
+    text = write(training, held_out, scores, sample.step, card.bands)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "figures"
         folder.mkdir()
@@ -106,13 +107,13 @@ def publish(settings: Settings, version: str) -> str:
     return text
 
 
-def write(training: Training, held_out: Labelled, scores: Scores, step: int) -> str:
+def write(training: Training, held_out: Labelled, scores: Scores, step: int, bands: Bands) -> str:
     """The card as Markdown."""
     version = training.row["model_version"]
     sections = {
         "Data": _data(training.row, held_out, step),
         "Figures on the held-out time": _table(training, held_out, scores, step),
-        "Bands on held-out normal operation": _bands(held_out, scores, step),
+        "Bands on held-out normal operation": _bands(held_out, scores, step, bands),
         "Leakage guards": _guards(training.row, training.policy),
         "Limits": _limits(training.row, training.policy, held_out),
         "Made with": _made(training.row),
@@ -222,18 +223,19 @@ def intervals(held_out: Labelled, scores: Scores, step: int, seed: int) -> dict[
     }
 
 
-def _bands(held_out: Labelled, scores: Scores, step: int) -> str:
+def _bands(held_out: Labelled, scores: Scores, step: int, bands: Bands) -> str:
     normal = ~held_out.positive
     windows = held_out.windows.take(normal)
     if not len(windows):
         return "None in the held-out time."
-    weeks = machine_weeks(windows.equipment, step)
     score = scores.anomaly[normal]
     looked = f", of which every {step}th minute was looked at" if step > 1 else ""
-    lines = [f"{weeks:,.1f} machine-weeks{looked}.", ""]
-    lines += ["| from | severity | windows | episodes a machine-week |", "|---|---|---|---|"]
-    for bound, severity in BANDS:
-        raised = score >= bound
-        count = len(episodes(windows.equipment, windows.ends, raised))
-        lines.append(f"| {bound:g} | {severity} | {raised.mean():.3%} | {count / weeks:.2f} |")
+    lines = [f"{machine_weeks(windows.equipment, step):,.1f} machine-weeks{looked}. Episodes a machine-week:", ""]
+    lines += ["| from | severity | windows | stated | measured | interval, 90 % |", "|---|---|---|---|---|---|"]
+    rates = band_rates(windows.equipment, windows.ends, score, bands.stated, step, bands.minutes)
+    for rate, severity in zip(rates, SEVERITIES, strict=True):
+        lines.append(
+            f"| {rate.score:g} | {severity} | {(score >= rate.score).mean():.3%} | {rate.stated:.3f}"
+            f" | {rate.measured:.3f} | {rate.low:.3f} to {rate.high:.3f} |"
+        )
     return "\n".join(lines)

@@ -63,7 +63,7 @@ class Preparation:
                 while len(finished) < len(wanted):
                     covered = {part for name in wanted if name not in finished for part in STEPS[name].covers}
                     for name in wanted:
-                        if name in finished or name in running or len(running) >= PARALLEL:
+                        if name in finished | covered or name in running or len(running) >= PARALLEL:
                             continue
                         step = STEPS[name]
                         missing = {need for need in step.needs if need in wanted} - finished
@@ -76,7 +76,7 @@ class Preparation:
                         last = missing <= running.keys() and (
                             step.held_from is None or all(step.held_from in stages[need] for need in missing)
                         )
-                        if (last or step.held_beside in running) and step.imports and name not in held.keys() | covered:
+                        if (last or step.held_beside in running) and step.imports and name not in held:
                             held[name] = self._start(name, record["until"], held=True)
                     for name, (child, began, bar) in list(running.items()):
                         stages[name] = self._show(progress, bar, name)

@@ -64,8 +64,8 @@ class Step:
 
     `imports` take seconds of one core: a step that has them is started while the last of its needs are under way (and
     have come to the stage `held_from`, where one is named) or while the step `held_beside` is, imports them, does what
-    `warms_up` it, and is held until its needs are done. `covers` are steps whose work it does, too.
-    Nobody waits for a `late` one: it is run when the processes have started.
+    `warms_up` it, and is held until its needs are done. `covers` are steps whose work it does, too, so that they aren't
+    begun. Nobody waits for a `late` one: it is run when the processes have started.
     """
 
     title: str
@@ -92,12 +92,16 @@ def _airflow(_context: Context) -> None:
 
 
 def _mlflow(context: Context) -> None:
+    _upgrade_mlflow(context.settings)
+
+
+def _upgrade_mlflow(settings: Settings) -> None:
     from mlflow.db import upgrade
 
     from warehouse.roles import Role, url
 
     # The command's function: on the command line the password would show in the list of processes.
-    upgrade.callback(url(context.settings, Role.MLFLOW, "mlflow", driver="psycopg2"))
+    upgrade.callback(url(settings, Role.MLFLOW, "mlflow", driver="psycopg2"))
 
 
 def _plant(context: Context) -> None:
@@ -193,6 +197,8 @@ def _model(context: Context) -> None:
 def _registry(settings: Settings) -> None:
     from ml.registry import require
 
+    # Its process has imported MLflow anyway.
+    _upgrade_mlflow(settings)
     require(settings)
 
 
@@ -213,8 +219,8 @@ STEPS: dict[str, Step] = {
     "readings": Step(
         "Landing the readings", _readings, ("plant", "history"), demo=True, imports=("ingest.files.backfill",)
     ),
-    # While the first model trains, which leaves a core.
-    "airflow": Step("Airflow's database", _airflow, ("migrate", "features"), made_for=version("apache-airflow")),
+    # Nothing of Airflow's starts before the first model, whose training has better use for the cores.
+    "airflow": Step("Airflow's database", _airflow, ("migrate", "model"), made_for=version("apache-airflow")),
     "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
     "features": Step(
         "Features, by dbt",
@@ -227,16 +233,17 @@ STEPS: dict[str, Step] = {
         warms_up=_parse,
         covers=("views",),
     ),
-    "mlflow": Step("MLflow's database", _mlflow, ("migrate", "readings"), made_for=version("mlflow")),
+    "mlflow": Step("MLflow's database", _mlflow, ("migrate",), made_for=version("mlflow")),
     "past": Step("Past recommendations and answers", _past, ("records",), demo=True),
     "model": Step(
         "The first model and its scores",
         _model,
-        ("features", "past", "mlflow"),
+        ("features", "past"),
         demo=True,
         imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
         held_from=LAST_MODEL,
         warms_up=_registry,
+        covers=("mlflow",),
     ),
     "card": Step("The first model's card", _card, ("model",), demo=True, late=True),
     # For a plant that has no past, and for models that are new.
@@ -259,17 +266,15 @@ def run_step(settings: Settings, name: str, until: datetime, history_days: int, 
     """Run one step in this process; its progress goes to `var/prepare/NAME.progress` as JSON [stages, done, total], the
     stages in the order in which it came to them.
 
-    A `held` one imports what it needs, warms up and waits for a line on its standard input; it raises where that ends
-    instead.
+    A `held` one, warmed up, waits for a line on its standard input; it raises where that ends instead.
     """
     if name not in STEPS:
         raise StackError(f"step must be one of {', '.join(STEPS)}. Got: {name!r}")
-    if held:
-        for module in STEPS[name].imports:
-            import_module(module)
-        STEPS[name].warms_up(settings)
-        if not sys.stdin.readline():
-            raise StackError(f"step {name} was held for another one, and let go before that was done")
+    for module in STEPS[name].imports:
+        import_module(module)
+    STEPS[name].warms_up(settings)
+    if held and not sys.stdin.readline():
+        raise StackError(f"step {name} was held for another one, and let go before that was done")
     path = progress_file(settings, name)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0.0

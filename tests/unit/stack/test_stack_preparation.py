@@ -73,8 +73,8 @@ def test_a_step_does_what_it_covers_and_a_late_one_is_a_run_of_its_own(
     steps(monkeypatch, {"all": "exit 0", "last": "exit 0", "part": "exit 1"})
     table = {
         "last": Step("Last", lambda context: None, ("all",), late=True),
+        "part": Step("A part of it", lambda context: None, imports=("json",)),
         "all": Step("All", lambda context: None, covers=("part",)),
-        "part": Step("A part of it", lambda context: None, ("all",), imports=("json",)),
     }
     monkeypatch.setattr(preparation, "STEPS", table)
     heard: list[str] = []
