@@ -17,6 +17,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,19 +149,21 @@ def _register(
     with mlflow.start_run(experiment_id=experiment.experiment_id, tags=tags) as run:
         mlflow.log_params(parameters)
         mlflow.log_metrics({name: value for name, value in metrics.items() if np.isfinite(value)})
-        logged = mlflow.sklearn.log_model(
-            bundle,
-            name="bundle",
-            serialization_format="skops",
-            skops_trusted_types=TRUSTED_TYPES,
-            signature=signature,
-            input_example=pd.DataFrame(example, columns=list(FEATURES)),
-            # Named, or MLflow would start a process that imports everything to find out.
-            pip_requirements=_requirements(),
-        )
-        if sample is not None:
-            with tempfile.TemporaryDirectory() as place:
-                np.savez_compressed(Path(place) / SAMPLE, **sample)  # type: ignore[arg-type]
+        with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(1) as beside:
+            # Seconds of zlib, while MLflow writes the bundle.
+            packed = beside.submit(np.savez_compressed, Path(place) / SAMPLE, **(sample or {}))  # type: ignore[arg-type]
+            logged = mlflow.sklearn.log_model(
+                bundle,
+                name="bundle",
+                serialization_format="skops",
+                skops_trusted_types=TRUSTED_TYPES,
+                signature=signature,
+                input_example=pd.DataFrame(example, columns=list(FEATURES)),
+                # Named, or MLflow would start a process that imports everything to find out.
+                pip_requirements=_requirements(),
+            )
+            packed.result()
+            if sample is not None:
                 mlflow.log_artifact(str(Path(place) / SAMPLE))
         run_id = str(run.info.run_id)
     path = _download(logged.model_uri)

@@ -219,8 +219,8 @@ STEPS: dict[str, Step] = {
     "readings": Step(
         "Landing the readings", _readings, ("plant", "history"), demo=True, imports=("ingest.files.backfill",)
     ),
-    # Nothing of Airflow's starts before the first model, whose training has better use for the cores.
-    "airflow": Step("Airflow's database", _airflow, ("migrate", "model"), made_for=version("apache-airflow")),
+    # While the first model trains, which leaves a core.
+    "airflow": Step("Airflow's database", _airflow, ("migrate", "features"), made_for=version("apache-airflow")),
     "records": Step("Loading MES, SAP and CMMS", _records, ("plant", "history"), demo=True),
     "features": Step(
         "Features, by dbt",
