@@ -54,8 +54,9 @@ _ONE = _TARGETS + " AND r.recommendation_id = %(recommendation_id)s"
 # Of what has no baseline: the middle 95 % of the training's normal rows, of the machine's own where it had enough. What
 # rises with the calendar has no normal range.
 _RANGES = """
-SELECT DISTINCT ON (feature) feature, quantiles[3], quantiles[98] FROM ml.reference
-WHERE model_version = %s AND equipment_id IN (%s, '') AND cardinality(quantiles) = 100 AND NOT is_clock
+SELECT DISTINCT ON (feature)
+    feature, CASE WHEN NOT is_clock THEN quantiles[3] END, CASE WHEN NOT is_clock THEN quantiles[98] END
+FROM ml.reference WHERE model_version = %s AND equipment_id IN (%s, '') AND cardinality(quantiles) = 100
 ORDER BY feature, equipment_id DESC
 """
 _GAPS = """
@@ -226,7 +227,7 @@ def rank(
     parts: list[Contributions],
     vector: dict[str, float],
     seen: dict[tuple[str, int], Seen],
-    ranges: dict[str, tuple[float, float]],
+    ranges: dict[str, tuple[float | None, float | None]],
     model_version: str,
     data_gaps: str | None,
 ) -> Iterator[Reason]:
@@ -254,7 +255,7 @@ def _measured(
     name: str,
     value: float,
     seen: dict[tuple[str, int], Seen],
-    ranges: dict[str, tuple[float, float]],
+    ranges: dict[str, tuple[float | None, float | None]],
 ) -> tuple[str, int, float | None, str, float | None, float | None, str]:
     """Measurement, minutes, value with unit, normal range and direction of a feature."""
     parsed = _FEATURE.match(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -106,6 +107,7 @@ def test_what_a_training_was_made_of_is_kept(
     assert run.data.params["data_hash"] == row["data_hash"] and run.data.params["bundle_trees"] == "120"
 
     text = card.publish(with_past, version)
+    assert re.search(r"\| 0\.9 \| critical \| [\d.]+% \| 0\.019 \| [\d.]+ \| [\d.]+ to [\d.]+ \|", text), text
     for part in ("## Data", "| precision |", "| 0.9 | critical |", "## Leakage guards", "## Limits", row["data_hash"]):
         assert part in text, part
     handle = registry.client(with_past)

@@ -137,3 +137,12 @@ def test_a_held_step_that_nobody_lets_go_does_nothing(settings: Settings, monkey
     monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
     run_step(settings, "held", None, 1, held=True)  # type: ignore[arg-type]
     assert done == ["run"]
+
+
+def test_a_step_that_was_not_held_is_warmed_up_as_well(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `covers` names may be done while it warms up: a step that is begun late has to do it, too."""
+    done: list[str] = []
+    step = Step("Late", lambda context: done.append("run"), warms_up=lambda settings: done.append("warm"))
+    monkeypatch.setitem(STEPS, "late", step)
+    run_step(settings, "late", None, 1)  # type: ignore[arg-type]
+    assert done == ["warm", "run"]
