@@ -1,6 +1,6 @@
 """The anomaly detector as a scikit-learn estimator: isolation forest, PCA T² and Q, and the largest deviation.
 
-The bundle uses it on features, the scoreboard on raw channels, where rows are a time series (`half_life`).
+The bundle uses it on features, the scoreboard on raw channels too. It judges rows one by one, `ml.series` levels.
 """
 
 from __future__ import annotations
@@ -16,31 +16,24 @@ from sklearn.ensemble._iforest import _average_path_length
 
 from ml.calibration import Tail
 from ml.channels import Channels
-from ml.series import Memory
 from ml.trees import Trees
 
 
 class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Says how strange a row of numbers is, as surprise: −log10 of the share of normal rows that are as strange.
 
-    `half_life` (rows; 0 is none) makes it a detector of a time series: it learns what single rows look like and judges
-    their recent mean by it, so that noise averages out and what stays is a shift beyond where single rows lie. With
-    `drift` levels may move as fast as they did in training. `variance` is the share that the kept components explain.
-    `standardise` is for inputs that aren't in units of their normal spread yet.
+    `variance` is the share that the kept components explain. `standardise` is for inputs that aren't in units of their
+    normal spread yet.
     """
 
     def __init__(
         self,
-        half_life: float = 0.0,
-        drift: bool = True,
         variance: float = 0.9,
         trees: int = 100,
         samples: int = 512,
         standardise: bool = True,
         seed: int = 0,
     ) -> None:
-        self.half_life = half_life
-        self.drift = drift
         self.variance = variance
         self.trees = trees
         self.samples = samples
@@ -48,10 +41,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.seed = seed
 
     def fit(self, x: ArrayLike, y: None = None) -> Detector:
-        """Fit on `x` (n, d) of normal operation; NaN is taken for the column's median.
-
-        A series is in order of time, and what is scored later follows it.
-        """
+        """Fit on `x` (n, d) of normal operation; NaN is taken for the column's median."""
         self.fit_surprise(x)
         return self
 
@@ -64,12 +54,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.fill_ = np.array([_median(column) for column in rows.T])
         rows = self._filled(rows)
         width = rows.shape[1]
-        self.memory_ = Memory.fit(rows, self.half_life, drift=self.drift) if self.half_life > 0 else None
         self.centre_, self.scale_ = np.zeros(width), np.ones(width)
-        if self.memory_ is not None:
-            rows = rows - self.memory_.centre
         if self.standardise:
-            self.centre_ = np.median(rows, axis=0) if self.memory_ is None else self.centre_
+            self.centre_ = np.median(rows, axis=0)
             spread = np.sqrt(((rows - self.centre_) ** 2).mean(axis=0))
             self.scale_ = np.where(spread > 1e-9 * np.maximum(np.abs(self.fill_), 1e-9), spread, 1.0)
         scaled = (rows - self.centre_) / self.scale_
@@ -89,13 +76,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         rows = np.asarray(x, float)
         return np.where(np.isfinite(rows), rows, self.fill_)
 
-    def _inputs(self, x: ArrayLike) -> NDArray[np.float64]:
-        rows = self._filled(x)
-        return rows if self.memory_ is None else self.memory_.views(rows)
-
     @property
     def channels_(self) -> Channels:
-        """The fitted state over `_inputs` as plain arrays, which is what scores."""
+        """The fitted state as plain arrays, which is what scores."""
         trees = self.isolation_.estimators_
         lengths = [(_node_depths(t.tree_) + _average_path_length(t.tree_.n_node_samples))[:, None] for t in trees]
         norm = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
@@ -105,12 +88,11 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def channels(self, x: ArrayLike) -> dict[str, NDArray[np.float64]]:
         """Surprise (n,) by channel: isolation, largest, t2, q."""
-        return self.channels_.surprises(self._inputs(x))
+        return self.channels_.surprises(self._filled(x))
 
     def score_samples(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Surprise (n,), 0 to 8: higher is stranger, unlike scikit-learn's own detectors. A series goes on from
-        where training ended."""
-        return self.channels_.surprise(self._inputs(x))
+        """Surprise (n,), 0 to 8: higher is stranger, unlike scikit-learn's own detectors."""
+        return self.channels_.surprise(self._filled(x))
 
     def threshold(self, false_alarm_rate: float) -> float:
         """The surprise that this share of the training time's rows lies beyond, in (0, 1)."""

@@ -34,7 +34,7 @@ import typer
 from bench.figures import machine
 from bench.scoreboard import demo, nab, skab
 from bench.scoreboard.errors import ScoreboardError
-from bench.scoreboard.files import azure_paths, nab_paths, skab_paths
+from bench.scoreboard.files import azure_paths, check_azure, nab_paths, skab_paths
 from bench.scoreboard.report import page
 from warehouse.settings import HOME
 
@@ -63,7 +63,7 @@ def _azure(data: Path, folder: Path) -> dict[str, Any]:
 SETS: Mapping[str, Set] = {
     "skab": Set(skab.run, _no_files("skab/<folder>/*.csv", skab_paths), skab.check),
     "nab": Set(nab.run, _no_files("nab/*.csv", nab_paths), nab.check),
-    "azure": Set(_azure, _no_files("azure_pdm with all of its files", azure_paths)),
+    "azure": Set(_azure, _no_files("azure_pdm with all of its files", azure_paths), check_azure),
     "demo": Set(demo.run),
 }
 

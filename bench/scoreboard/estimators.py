@@ -15,8 +15,6 @@ Floats = NDArray[np.float64]
 Estimator = Callable[[Floats, Floats], NDArray[np.bool_]]
 # How often a normal row may be flagged, stated beforehand: SKAB's own limits are at 0.999.
 FALSE_ALARM_RATE = 0.001
-OUR_FALSE_ALARM_RATE = 0.01
-HALF_LIFE_ROWS = 5.0
 # SKAB smooths what it flags by a running median, of 3 rows for the forest and 5 for T²+Q.
 _FOREST_ROWS, _PCA_ROWS = 3, 5
 _EXPLAINED = 0.85
@@ -66,16 +64,18 @@ def t2_and_q(train: Floats, judged: Floats) -> NDArray[np.bool_]:
     return np.asarray(flagged[n:])
 
 
-def detector(train: Floats, judged: Floats) -> NDArray[np.bool_]:
-    """The project's own: what `ml train` fits on features, here on raw channels as a series.
-
-    The half-life was developed on SKAB's anomaly-free recording with shifts put into it by hand. It and the rate, which
-    is the detector's default, were kept after valve1's judged rows had been looked at.
-    """
+def rows(train: Floats, judged: Floats) -> NDArray[np.bool_]:
+    """The project's own on the product path, which `ml train` fits on features: here on raw channels, row by row."""
     from ml.detector import Detector
 
-    fitted = Detector(half_life=HALF_LIFE_ROWS).fit(train)
-    return np.asarray(fitted.score_samples(judged) > fitted.threshold(OUR_FALSE_ALARM_RATE))
+    return Detector().fit(train).predict(judged, FALSE_ALARM_RATE) < 0
+
+
+def levels(train: Floats, judged: Floats) -> NDArray[np.bool_]:
+    """The project's own for raw channels as a series; not on the product path, where dbt makes the features."""
+    from ml.series import LevelDetector
+
+    return LevelDetector().fit(train).predict(judged, FALSE_ALARM_RATE) < 0
 
 
 def _median(values: Floats, rows: int) -> Floats:

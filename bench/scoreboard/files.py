@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench.scoreboard.errors import ScoreboardError
@@ -20,9 +22,17 @@ SKAB_CHANNELS = (
 SKAB_LABELS = ("anomaly", "changepoint")
 # SKAB's protocol: the first rows of an experiment are known to be good, the rest is judged.
 SKAB_TRAINING_ROWS = 400
-# NAB's: a detector may learn from the first part of a time line and isn't judged by it.
+# NAB's: a detector may learn from the first part of a time line and isn't judged by it; of a long one, from that part
+# of 5,000 readings (`getProbationPeriod` in its source).
 NAB_PROBATION = 0.15
-AZURE_FILES = ("telemetry_3h.parquet", "errors.csv", "failures.csv", "maint.csv", "machines.csv")
+NAB_PROBATION_OF = 5000
+AZURE_TABLES = {
+    "telemetry_3h.parquet": ("machineID", "datetime", "volt", "rotate", "pressure", "vibration"),
+    "errors.csv": ("datetime", "machineID", "errorID"),
+    "failures.csv": ("datetime", "machineID", "failure"),
+    "maint.csv": ("datetime", "machineID", "comp"),
+    "machines.csv": ("machineID", "model", "age"),
+}
 _FREE = "anomaly-free"
 _NUMBER, _LABEL = "a finite number", "0 or 1"
 
@@ -48,8 +58,13 @@ class Series:
     windows: tuple[tuple[pd.Timestamp, pd.Timestamp], ...]
 
     @property
+    def probation(self) -> int:
+        """How many readings, from the first, aren't judged."""
+        return int(min(len(self.times), NAB_PROBATION_OF) * NAB_PROBATION)
+
+    @property
     def judged_from(self) -> pd.Timestamp:
-        return pd.Timestamp(self.times.iloc[int(len(self.times) * NAB_PROBATION)])
+        return pd.Timestamp(self.times.iloc[self.probation])
 
 
 def skab_paths(data: Path) -> list[Path]:
@@ -80,8 +95,26 @@ def read_experiment(path: Path) -> Experiment:
 
 def azure_paths(data: Path) -> list[Path]:
     """The files of Azure PdM; none where one of them is missing."""
-    found = [data / "azure_pdm" / name for name in AZURE_FILES]
+    found = [data / "azure_pdm" / name for name in AZURE_TABLES]
     return found if all(path.is_file() for path in found) else []
+
+
+def check_azure(data: Path, names: Collection[str] = tuple(AZURE_TABLES)) -> None:
+    """Raise ScoreboardError with the file and the place for the first of the files that can't be judged."""
+    for name in names:
+        path, wanted = data / "azure_pdm" / name, AZURE_TABLES[name]
+        if path.suffix == ".csv":
+            table = _read(path, ",", wanted)
+            _numbers(path, table, "machineID")
+            if "datetime" in wanted:
+                _times(path, table, "datetime")
+            continue
+        try:
+            columns = pq.read_schema(path).names
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ScoreboardError(f"{path}: not a Parquet file: {error}") from error
+        if set(columns) != set(wanted):
+            raise ScoreboardError(f"{path}: columns must be {', '.join(wanted)}. {_difference(columns, wanted)}")
 
 
 def nab_paths(data: Path) -> list[Path]:
@@ -126,13 +159,15 @@ def _read(path: Path, separator: str, wanted: Sequence[str]) -> pd.DataFrame:
     except (OSError, ValueError) as error:  # pandas' errors of form, and of encoding, are ValueErrors
         raise ScoreboardError(f"{path}: not a table with separator {separator!r}: {error}") from error
     if list(table.columns) != list(wanted) and set(table.columns) != set(wanted):
-        raise ScoreboardError(f"{path}: line 1: columns must be {', '.join(wanted)}. {_difference(table, wanted)}")
+        raise ScoreboardError(
+            f"{path}: line 1: columns must be {', '.join(wanted)}. {_difference(table.columns, wanted)}"
+        )
     return table
 
 
-def _difference(table: pd.DataFrame, wanted: Collection[str]) -> str:
-    missing = [name for name in wanted if name not in table.columns]
-    unknown = [name for name in table.columns if name not in wanted]
+def _difference(columns: Collection[str], wanted: Collection[str]) -> str:
+    missing = [name for name in wanted if name not in columns]
+    unknown = [name for name in columns if name not in wanted]
     return "; ".join(
         f"{what}: {', '.join(names)}" for what, names in (("Missing", missing), ("Unknown", unknown)) if names
     )

@@ -19,11 +19,13 @@ from bench.scoreboard import nab, skab
 from bench.scoreboard.aims import BELOW, aim
 from bench.scoreboard.counts import Counts, pooled
 from bench.scoreboard.errors import ScoreboardError
-from bench.scoreboard.estimators import filled, isolation_forest, t2_and_q
+from bench.scoreboard.estimators import filled, isolation_forest, levels, rows, t2_and_q
 from bench.scoreboard.files import (
+    AZURE_TABLES,
     SKAB_CHANNELS,
     SKAB_TRAINING_ROWS,
     azure_paths,
+    check_azure,
     read_experiment,
     read_series,
     skab_paths,
@@ -123,6 +125,35 @@ def test_azure_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert azure_paths(tmp_path) == []
 
 
+def azure(folder: Path) -> Path:
+    """Two machines and a reading of each."""
+    folder.mkdir(parents=True)
+    at = "2015-01-01 06:00:00"
+    for name, columns in AZURE_TABLES.items():
+        if name.endswith(".csv"):
+            cells = [at if column == "datetime" else "7" for column in columns]
+            (folder / name).write_text(",".join(columns) + "\n" + ",".join(cells) + "\n")
+    readings = {"machineID": [1, 2], "datetime": pd.to_datetime([at, at])}
+    channels = {name: [1.0, 2.0] for name in AZURE_TABLES["telemetry_3h.parquet"] if name not in readings}
+    pd.DataFrame(readings | channels).to_parquet(folder / "telemetry_3h.parquet")
+    return folder
+
+
+def test_azure_is_checked_before_anything_runs(tmp_path: Path) -> None:
+    folder = azure(tmp_path / "azure_pdm")
+    check_azure(tmp_path)
+    (folder / "errors.csv").write_text("datetime,machineID,errorID\n2015-01-03 07:00,1,error1\n")
+    with pytest.raises(ScoreboardError, match=r"errors\.csv: line 2, column datetime: .* Got: '2015-01-03 07:00'"):
+        check_azure(tmp_path)
+    (folder / "errors.csv").write_text("datetime,machineID\n")
+    with pytest.raises(ScoreboardError, match=r"errors\.csv: line 1: .* Missing: errorID"):
+        check_azure(tmp_path)
+    (folder / "errors.csv").unlink()
+    pd.DataFrame({"machineID": [1]}).to_parquet(folder / "telemetry_3h.parquet")
+    with pytest.raises(ScoreboardError, match=r"telemetry_3h\.parquet: columns must be .* Missing: datetime"):
+        check_azure(tmp_path, ["telemetry_3h.parquet"])
+
+
 def test_rates_by_hand() -> None:
     counts = Counts.of(np.array([1, 1, 0, 0, 1], bool), np.array([1, 0, 1, 0, 0], bool))
     assert counts.figures() == {"F1": pytest.approx(0.4), "FAR %": pytest.approx(200 / 3), "MAR %": 50.0}
@@ -137,7 +168,7 @@ def test_pooling_is_counting_all_at_once(rows: list[tuple[bool, bool]], cut: int
     assert pooled(parts) == Counts.of(flagged, anomalous)
 
 
-@pytest.mark.parametrize("estimator", [isolation_forest, t2_and_q])
+@pytest.mark.parametrize("estimator", [isolation_forest, t2_and_q, rows, levels])
 def test_what_comes_later_changes_no_flag(tmp_path: Path, estimator: skab.Estimator) -> None:
     one = read_experiment(experiment(tmp_path / "1.csv"))
     train, judged = one.values[:SKAB_TRAINING_ROWS], one.values[SKAB_TRAINING_ROWS:]
@@ -165,7 +196,21 @@ def test_a_series_is_judged_after_its_probation(tmp_path: Path) -> None:
     normal_weeks = (len(ends) - 81) * 5 / (7 * 24 * 60)
     assert found["false alarms/week"] == pytest.approx(1 / normal_weeks)
     assert found["FAR %"] == pytest.approx(100 * 2 / (len(ends) - 81))
+    assert (found["raised in windows"], found["raised outside"]) == (2, 2)
     assert found["lead h, last window"] == pytest.approx((1520 - 1510) * 5 / 60)
+
+
+@pytest.mark.parametrize(("readings", "probation"), [(2000, 300), (5000, 750), (22_695, 750)])
+def test_a_long_series_has_no_longer_a_probation(tmp_path: Path, readings: int, probation: int) -> None:
+    one = read_series(series(tmp_path, readings))
+    assert (one.probation, one.judged_from) == (probation, one.times.iloc[probation])
+
+
+def test_what_is_published_of_a_file_adds_up_to_what_is_judged() -> None:
+    """Of 22,695 readings 750 are its probation, and 4 windows of 567 are labelled."""
+    for _, inside, outside, quiet in nab.PUBLISHED["machine_temperature_system_failure.csv"]:
+        assert outside + quiet == 22_695 - 750 - 4 * 567
+        assert inside <= 4 * 567
 
 
 def test_a_window_of_the_probation_is_not_judged(tmp_path: Path) -> None:
@@ -188,7 +233,7 @@ def test_a_product_path_that_fails_leaves_the_raw_rows(tmp_path: Path, monkeypat
     assert found["failed"] == "Product path: python -m ml train --bootstrap ended with exit code 1."
     assert [row["detector"] for row in found["rows"]] == ["T² + Q", skab.OURS]
     assert found["rows"][1]["MAR %"] < 20
-    assert {one["figure"]: one["held"] for one in found["aims"]}["F1, ours, raw channels"]
+    assert {one["figure"]: one["held"] for one in found["aims"]}[f"F1, {skab.OURS}, raw channels"]
 
     sets = {"skab": command.Set(lambda data, folder: found)}
     scoreboard, failed = command.board(tmp_path, ["skab"], sets, "c")
