@@ -20,6 +20,7 @@ from ml.scorecard import (
     CONFIDENCE_GRID,
     CONTINUE,
     NO_PRECEDENT,
+    TRUSTED_DECADES,
     Scorecard,
     Scores,
     classifier_inputs,
@@ -34,6 +35,7 @@ from ml.trees import Trees
 TRUSTED_TYPES = [
     "ml.bundle.EquipmentAnomalyDetector",
     "ml.calibration.Bands",
+    "ml.calibration.Sides",
     "ml.calibration.Tail",
     "ml.detector.Detector",
     "sklearn.tree._tree.Tree",
@@ -160,7 +162,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             surprise = self.tails_["combined"](evidence)
         # Where no times are known: a reading is in so many short windows.
         minutes = float(WINDOWS[0]) if ends is None else episode_minutes(machines, ends, surprise, step)
-        self.bands_ = bands(tuple(self.weekly), minutes, float(np.quantile(own, 0.9999)))
+        # With few rows that percentile is one strange row, of which the detector alone is not believed all.
+        believed = self.detector_.tails_["unsupervised"].surprise[-1] + TRUSTED_DECADES
+        self.bands_ = bands(tuple(self.weekly), minutes, min(float(np.quantile(own, 0.9999)), believed))
 
     def _fit_classifier(
         self,

@@ -27,6 +27,9 @@ _CLUSTER_ROWS = 50
 # Where the lift of what no label describes begins, in tenfold steps below the 99.99th percentile.
 _RAMP = 0.4
 _EXACT = 1e-9
+# The two-sided tail of a normal distribution, as far as CEILING.
+_SPREADS = np.linspace(0.0, 6.0, 241)
+_NORMAL = np.minimum([-math.log10(math.erfc(spread / math.sqrt(2))) for spread in _SPREADS], CEILING)
 
 
 class Tail:
@@ -88,6 +91,57 @@ class Tail:
         """The inverse of `arrays`."""
         scale, shape = arrays[f"{name}.pareto"]
         return cls(arrays[f"{name}.knots"], arrays[f"{name}.surprise"], float(scale), float(shape))
+
+
+class Sides:
+    """The upper and the lower tail of every column of inputs in units of their normal spread: one a column and side.
+
+    `knots` (2, d, k) and the Pareto's `scale` and `shape` (2, d) are above and below 0; `surprise` (k,) is common.
+    """
+
+    def __init__(
+        self,
+        knots: NDArray[np.float64],
+        surprise: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        shape: NDArray[np.float64],
+    ) -> None:
+        self.knots = knots
+        self.surprise = surprise
+        self.scale = scale
+        self.shape = shape
+
+    @classmethod
+    def fit(cls, scaled: NDArray[np.float64]) -> Sides:
+        """Fit on `scaled` (n, d) of normal operation."""
+        tails = [[Tail.fit(np.maximum(side, 0.0)) for side in sign * scaled.T] for sign in (1, -1)]
+        knots, scale, shape = (
+            np.array([[getattr(tail, name) for tail in side] for side in tails]) for name in ("knots", "scale", "shape")
+        )
+        return cls(knots, tails[0][0].surprise, scale, shape)
+
+    def __call__(self, scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Surprise (n, d) of each column of `scaled` (n, d) by the tail of its own side, 0 to CEILING.
+
+        A column that hardly left 0 on a side in training knows nothing of how far it may: a normal distribution of its
+        spread stands in.
+        """
+        surprise = np.interp(np.abs(scaled), _SPREADS, _NORMAL)
+        for side, values in enumerate((scaled, -scaled)):
+            for column in np.flatnonzero(self.knots[side, :, -1] > _EXACT):
+                rows = np.flatnonzero(values[:, column] > 0)
+                tail = Tail(self.knots[side, column], self.surprise, self.scale[side, column], self.shape[side, column])
+                surprise[rows, column] = tail(values[rows, column])
+        return surprise
+
+    def arrays(self, name: str) -> dict[str, NDArray[np.float64]]:
+        """As arrays for an `.npz`, keyed by `name`."""
+        return {f"{name}.{key}": value for key, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[np.float64]], name: str) -> Sides:
+        """The inverse of `arrays`."""
+        return cls(*(arrays[f"{name}.{key}"] for key in ("knots", "surprise", "scale", "shape")))
 
 
 def pareto(excesses: NDArray[np.float64]) -> tuple[float, float]:

@@ -102,10 +102,9 @@ def quadratic(row: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[
     return np.asarray(row * (matrix @ row))
 
 
-def largest(row: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(d,): the largest absolute value where it is, and nothing elsewhere."""
-    sizes = np.abs(row)
-    return np.where(np.arange(len(row)) == sizes.argmax(), sizes, 0.0)
+def largest(surprises: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(d,): the largest of `surprises` (d,) where it is, and nothing elsewhere."""
+    return np.where(np.arange(len(surprises)) == surprises.argmax(), surprises, 0.0)
 
 
 class Explainer:
@@ -181,5 +180,6 @@ class Explainer:
             values = quadratic(scaled, np.eye(len(scaled)) - detector.components.T @ detector.components)
             output = float(scaled @ scaled - scores @ scores)
         else:
-            values, output = largest(scaled), float(np.abs(scaled).max())
+            surprises = detector.sides(scaled[None, :])[0]
+            values, output = largest(surprises), float(surprises.max())
         return Contributions(channel, DETECTED, values, base, output, surprise)

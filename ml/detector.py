@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.ensemble._iforest import _average_path_length
 
-from ml.calibration import Tail
+from ml.calibration import Sides, Tail
 from ml.channels import Channels
 from ml.trees import Trees
 
@@ -64,6 +64,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             n_estimators=self.trees, max_samples=min(self.samples, len(scaled)), random_state=self.seed
         ).fit(scaled)
         self.components_, self.variances_ = components(scaled, self.variance)
+        self.sides_ = Sides.fit(scaled)
         self.tails_: dict[str, Tail] = {}
         # Walking a hundred trees is most of the work, so it is done once.
         raw = self.channels_.raw(rows)
@@ -83,7 +84,14 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         lengths = [(_node_depths(t.tree_) + _average_path_length(t.tree_.n_node_samples))[:, None] for t in trees]
         norm = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
         return Channels(
-            self.centre_, self.scale_, Trees.of(trees, lengths), norm, self.components_, self.variances_, self.tails_
+            self.centre_,
+            self.scale_,
+            Trees.of(trees, lengths),
+            norm,
+            self.components_,
+            self.variances_,
+            self.sides_,
+            self.tails_,
         )
 
     def channels(self, x: ArrayLike) -> dict[str, NDArray[np.float64]]:

@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 from ml import features, reference, registry, verdict
 from ml.errors import NoChampionError, NoReferenceError
 from ml.findings import Day, Finding, compare, judge, judged_machines, measurement_of, verdicts
-from ml.policy import GRID_MINUTES, Policy
+from ml.grid import sql_on_grid
+from ml.policy import Policy
 from ml.reference import PLANT
 from ml.verdict import Position, Verdict
 from warehouse.roles import Role, connect
@@ -26,7 +27,7 @@ from warehouse.settings import Settings
 CHECKPOINT = "drift"
 _DAY = (
     "FROM marts.gold_ml_features AS g WHERE g.is_running AND g.in_maintenance IS NOT TRUE AND g.window_end > %(since)s"
-    " AND g.window_end <= %(moment)s AND (extract(epoch FROM g.window_end) / 60)::bigint %% %(grid)s = 0"
+    f" AND g.window_end <= %(moment)s AND {sql_on_grid('g.window_end')}"
 )
 _log = logging.getLogger(__name__)
 
@@ -101,12 +102,12 @@ def drift(
 
 
 def _read(connection: psycopg.Connection, version: str, since: datetime, moment: datetime) -> Day:
-    parameters = {"since": since, "moment": moment, "grid": GRID_MINUTES, "version": version}
+    parameters = {"since": since, "moment": moment, "version": version}
     windows = features.read(connection, _DAY, parameters)
     scores = connection.execute(
         "SELECT anomaly_score FROM ml.scores WHERE window_end > %(since)s AND window_end <= %(moment)s"
         " AND model_version = %(version)s AND role = 'champion' AND superseded_at IS NULL"
-        " AND (extract(epoch FROM window_end) / 60)::bigint %% %(grid)s = 0",
+        f" AND {sql_on_grid('window_end')}",
         parameters,
     ).fetchall()
     return Day(windows, np.array([row[0] for row in scores], float))

@@ -33,7 +33,7 @@ _MEANING = {
     "isolation": "mean depth of isolation, less is stranger",
     "t2": "T², how far out in directions that normal operation moves in",
     "q": "Q, how far out in directions that it never moves in",
-    "largest": "the largest deviation in spreads",
+    "largest": "surprise of the strangest feature by itself, −log10 of the share of normal time",
     "ahead": "share of the forest for a failure within 24 h",
 }
 _FEATURE = re.compile(

@@ -36,7 +36,7 @@ _EPOCH_2000 = 946_684_800
 
 
 # Raised whenever `ml.scorecard` derives its inputs from the features in another way.
-DERIVATION = 3
+DERIVATION = 4
 
 
 def contract(names: tuple[str, ...] = FEATURES) -> str:

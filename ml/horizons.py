@@ -62,20 +62,21 @@ class Horizons:
     forest: Trees
     calibration: NDArray[np.float64]
 
-    def cumulative(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated P(failure within each edge) of `x` (n, len(FEATURES)): (n, k), rising along k."""
-        raw = self.forest.mean(inputs(x))
-        return apply(self.calibration, raw)
-
     def outlook(self, x: NDArray[np.float64]) -> Outlook:
-        """What lies ahead of `x` (n, len(FEATURES))."""
-        within = self.cumulative(x)
+        """What lies ahead of `x` (n, len(FEATURES)).
+
+        When is asked of the forest as it is, whether of what it is worth: a curve a horizon says how far the forest is
+        to be believed that a failure comes, and with a handful of failures flattens all of them, so that between two
+        such curves a machine in its last hour had days.
+        """
+        raw = self.forest.mean(inputs(x))
+        within = apply(self.calibration, raw)
 
         def at(hours: float) -> NDArray[np.float64]:
             found = np.flatnonzero(self.edges == hours)
             return within[:, found[0]] if len(found) else np.full(len(x), np.nan)
 
-        times = quantiles(self.edges, within, INTERVAL)
+        times = quantiles(self.edges, np.where(raw[:, -1:] > 0, raw, within), INTERVAL)
         return Outlook(within[:, 0], at(24.0), at(72.0), at(168.0), within[:, -1], times)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:

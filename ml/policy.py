@@ -5,8 +5,6 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-# Training takes history at full ten minutes; a first build that someone waits for writes no more of it.
-GRID_MINUTES = 10
 # One false-alarm episode a machine-week, a machine-month, a machine-year.
 BANDS_WEEKLY = (1.0, 12 / 52.18, 1 / 52.18)
 COMMISSIONING_WINDOWS = 300

@@ -16,8 +16,8 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml.features import DEVIATIONS, FEATURES, MEASUREMENTS, Windows
+from ml.grid import on_grid
 from ml.labels import Labelled
-from ml.policy import GRID_MINUTES
 from ml.scorecard import Scorecard
 
 PLANT = ""  # in the place of a machine: all of them
@@ -32,7 +32,6 @@ EMPTY_BIN = 1e-3
 # |correlation| of a feature's day means with the calendar, from which on it is a clock and not a measurement.
 CLOCK = 0.98
 _DAY = 86_400_000_000
-_GRID = GRID_MINUTES * 60_000_000
 _AT = (np.arange(100) + 0.5) / 100
 
 
@@ -88,11 +87,6 @@ def distance(values: NDArray[np.float64], quantiles: NDArray[np.float64], spread
     """
     inverse = np.sort(values)[(_AT * len(values)).astype(np.int64)]
     return float(np.mean(np.abs(inverse - quantiles))) / spread
-
-
-def on_grid(windows: Windows) -> Windows:
-    """The windows that end on full ten minutes: what history is thinned to, and a day is read as."""
-    return windows.take(np.flatnonzero(windows.ends % _GRID == 0))
 
 
 def build(windows: Windows) -> list[Profile]:
@@ -204,8 +198,9 @@ def keep(connection: psycopg.Connection, version: str, card: Scorecard, training
 
     A model scores rows that it learnt from lower than new ones, so the scores' reference is time that it hadn't seen.
     """
-    normal = on_grid(training.take(np.flatnonzero(~training.positive)).windows)
-    later = on_grid(held_out.take(np.flatnonzero(~held_out.positive)).windows)
+    normal, later = (
+        rows.take(np.flatnonzero(~rows.positive & on_grid(rows.windows.ends))).windows for rows in (training, held_out)
+    )
     found = build(normal)
     if len(later):
         day = later.ends // _DAY

@@ -3,7 +3,7 @@
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
 over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
 
-They are thinned on a grid of full ten minutes (`GRID_MINUTES`), for a first build writes no more of the past: its
+They are thinned to one minute of ten (`ml.grid`), for a first build writes no more of the past: its
 sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
 """
 
@@ -22,9 +22,10 @@ from ml import features, watermark
 from ml.ahead import Ahead, label_ahead
 from ml.errors import ModelError
 from ml.features import Windows, micros
+from ml.grid import GRID_MINUTES, sql_on_grid
 from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
-from ml.policy import GRID_MINUTES, Policy
+from ml.policy import Policy
 
 # A row is as it was at its time where nothing that it was made from came later than the grace.
 _USABLE = "g.window_end <= %(moment)s AND g.available_at <= g.window_end + %(grace)s"
@@ -35,7 +36,7 @@ _THINNED = (
     "FROM marts.ml_training_set AS g WHERE "
     + _USABLE
     + (
-        f" AND {_ENDS} %% %(grid)s = 0"
+        f" AND (%(grid)s = 1 OR {sql_on_grid('g.window_end')})"
         f" AND abs(hashint8({_ENDS} / %(grid)s + hashtext(g.equipment_id))::bigint) %% %(every)s = 0"
     )
 )
@@ -118,9 +119,9 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     features.require_mart(connection)
     features.require_mart(connection, features.TRAINING_SET, ("equipment_id", "window_end", "over_gap", "available_at"))
     counted = connection.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE {_ENDS} %% %(grid)s = 0), min(window_end), max(window_end)"
+        f"SELECT count(*), count(*) FILTER (WHERE {sql_on_grid('window_end')}), min(window_end), max(window_end)"
         " FROM marts.gold_ml_features AS g WHERE window_end <= %(moment)s",
-        {"moment": moment, "grid": GRID_MINUTES},
+        {"moment": moment},
     ).fetchone()
     if counted is None or not counted[0]:
         raise ModelError(
@@ -153,9 +154,9 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
 
 
 def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
-    """Which rows to take: those on a grid of so many minutes, and of them one in so many; about `most` in all.
+    """Which rows to take: all (1) or those on the grid (its minutes), and of them one in so many; about `most` in all.
 
-    `rows` are all that the mart has, `on_grid` those on full ten minutes. Where they are more than a tenth of all, a
+    `rows` are all that the mart has, `on_grid` those on the grid. Where they are more than a tenth of all, a
     part of the history is on the grid alone, and none of the rows between count.
     """
     dense = GRID_MINUTES * on_grid

@@ -18,7 +18,8 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.policy import GRID_MINUTES, Policy
+from ml.grid import GRID_MINUTES
+from ml.policy import Policy
 from stack.errors import StackError
 from warehouse.settings import HOME, Settings
 

@@ -21,7 +21,8 @@ from bench.scoreboard.plant_truth import Judged, findings, headline, judge, mode
 from bench.scoreboard.product import CRITICAL, SHOWN, Product, product
 from stack.steps import FIRST_BUILD, FIRST_BUILD_VARS
 
-SEEDS = (11, 12, 13)
+# Not those that the detector was looked at with (11 to 13).
+SEEDS = (21, 22, 23)
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 90
 JUDGED_DAYS = 14

@@ -2,7 +2,7 @@
     tag_minutes, set_points, baselines, equipment and history of gold_ml_features.
 
     An update writes every minute whose windows saw what this run changed. A build that someone waits for writes of the
-    last days every minute or, before the dense ones, the last of each stride; and of the time before them the hours
+    last days every minute or, before the dense ones, one of each stride; and of the time before them the hours
     that led up to each failure. -#}
 {% macro feature_targets(update, context_changes) -%}
     select {{ 'distinct' if update }}
@@ -47,8 +47,7 @@
         and (
             equipment_minutes.minute
             >= '{{ moment() }}'::timestamptz - interval '{{ var("gold_dense_days") }} days'
-            or {{ minute_number('equipment_minutes.minute') }} % {{ var('gold_stride') }}
-            = {{ var('gold_stride') - 1 }}
+            or {{ on_stride('equipment_minutes.minute') }}
         )
     {%- endif -%}
 {%- endmacro %}

@@ -7,15 +7,16 @@ from datetime import timedelta
 import psycopg
 
 from ml import sampling
-from ml.policy import GRID_MINUTES, Policy
+from ml.grid import GRID_MINUTES, sql_on_grid
+from ml.policy import Policy
 from tests.integration.ml.conftest import FAULTS, NOON, START
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 # What a first build leaves out: what is older than a day, off the grid, and not in the day before an event.
-LEFT_OUT = """
+LEFT_OUT = f"""
 DELETE FROM marts.gold_ml_features AS g
-WHERE g.window_end <= %(dense_from)s AND extract(minute FROM g.window_end)::int %% 10 <> 0
+WHERE g.window_end <= %(dense_from)s AND NOT {sql_on_grid("g.window_end")}
     AND NOT EXISTS (
         SELECT FROM raw.cmms_failures AS f
         WHERE f.equipment_id = g.equipment_id AND g.window_end > f.failed_at - interval '24 hours'

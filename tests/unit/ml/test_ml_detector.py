@@ -63,7 +63,7 @@ def test_plain_arrays_answer_as_the_estimator(fitted: Detector, tmp_path: Path) 
     assert np.allclose(again.raw(x)["isolation"], -fitted.isolation_.score_samples(x / fitted.scale_
         - fitted.centre_ / fitted.scale_))  # fmt: skip
     skops.io.dump(fitted, tmp_path / "d.skops")
-    trusted = ["ml.calibration.Tail", "ml.detector.Detector", "sklearn.tree._tree.Tree"]
+    trusted = ["ml.calibration.Sides", "ml.calibration.Tail", "ml.detector.Detector", "sklearn.tree._tree.Tree"]
     loaded = skops.io.load(tmp_path / "d.skops", trusted=trusted)
     assert np.array_equal(loaded.score_samples(x), fitted.score_samples(x))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.policy import GRID_MINUTES
+from ml.grid import GRID_MINUTES
 from ml.sampling import thinning
 
 DAY = 1440
