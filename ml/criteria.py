@@ -11,7 +11,8 @@ import psycopg
 
 PASSING = ("challenger", "champion", "previous")
 _COLUMNS = (
-    "criterion, candidate_value, champion_value, bound, passed, reason, decision, candidate_version, champion_version"
+    "criterion, candidate_value, champion_value, bound, passed, reason, decision, candidate_version, champion_version,"
+    " training_id"
 )
 
 
@@ -29,7 +30,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a gate came to: `outcome` is challenger, champion, refused, undecided or previous."""
+    """What a gate came to: `outcome` is challenger, champion, refused, undecided, dismissed or previous."""
 
     gate: str
     outcome: str
@@ -37,6 +38,7 @@ class Decision:
     champion_version: str | None
     reason: str
     criteria: tuple[Criterion, ...] = ()
+    training_id: str | None = None
 
 
 def at_least(name: str, value: float | None, champion: float | None, bound: float | None) -> Criterion:
@@ -79,39 +81,57 @@ def record(connection: psycopg.Connection, decision: Decision, moment: datetime,
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO ml.promotions (moment, gate, candidate_version, champion_version, criterion, candidate_value,"
-            " champion_value, bound, passed, decision, reason, decided_by)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [(moment, decision.gate, decision.candidate_version, decision.champion_version, *row, by) for row in rows],
-        )
+            " champion_value, bound, passed, decision, reason, decided_by, training_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (
+                    moment, decision.gate, decision.candidate_version, decision.champion_version, *row, by,
+                    decision.training_id,
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
     return decision
 
 
 def recorded(
-    connection: psycopg.Connection, gate: str, moment: datetime, candidate: str | None, *, of_any: bool = False
+    connection: psycopg.Connection,
+    gate: str,
+    moment: datetime,
+    candidate: str | None = None,
+    training_id: str | None = None,
+    *,
+    of_any: bool = False,
 ) -> Decision | None:
-    """What `gate` decided for `moment` and `candidate` (or `of_any`) before, with its criteria, or None."""
+    """What `gate` decided for `moment` on a candidate and its training (or on `of_any`) before, with its criteria, or
+    None.
+
+    A training that was refused has no candidate, so that its id tells; rows from before ids were kept have none.
+    """
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM ml.promotions WHERE gate = %(gate)s AND moment = %(moment)s"
-        " AND (%(of_any)s OR candidate_version IS NOT DISTINCT FROM %(candidate)s) ORDER BY promotion_id",
-        {"gate": gate, "moment": moment, "candidate": candidate, "of_any": of_any},
+        " AND (%(of_any)s OR candidate_version IS NOT DISTINCT FROM %(candidate)s"
+        " AND (training_id IS NOT DISTINCT FROM %(training)s OR training_id IS NULL AND candidate_version IS NOT NULL))"
+        " ORDER BY promotion_id",
+        {"gate": gate, "moment": moment, "candidate": candidate, "training": training_id, "of_any": of_any},
     ).fetchall()
     if not rows or rows[-1][0] != "decision":
         return None
-    *_, reason, outcome, version, champion = rows[-1]
+    *_, reason, outcome, version, champion, training = rows[-1]
     criteria = tuple(Criterion(*row[:6]) for row in rows if row[0] != "decision")
-    return Decision(gate, outcome, version, champion, reason, criteria)
+    return Decision(gate, outcome, version, champion, reason, criteria, training)
 
 
 def history(connection: psycopg.Connection, limit: int) -> list[dict[str, Any]]:
     """The last `limit` decisions, newest first, each with its criteria."""
     decisions = connection.execute(
-        "SELECT moment, gate, candidate_version, champion_version, decision, decided_by, reason FROM ml.promotions"
-        " WHERE criterion = 'decision' ORDER BY promotion_id DESC LIMIT %s",
+        "SELECT moment, gate, candidate_version, champion_version, decision, decided_by, reason, training_id"
+        " FROM ml.promotions WHERE criterion = 'decision' ORDER BY promotion_id DESC LIMIT %s",
         (limit,),
     ).fetchall()
-    names = ("moment", "gate", "candidate", "champion", "decision", "by", "reason")
+    names = ("moment", "gate", "candidate", "champion", "decision", "by", "reason", "training")
     rows = [dict(zip(names, row, strict=True)) for row in decisions]
     for row in rows:
-        made = recorded(connection, row["gate"], row["moment"], row["candidate"])
+        made = recorded(connection, row["gate"], row["moment"], row["candidate"], row["training"])
         row["criteria"] = made.criteria if made else ()
     return rows

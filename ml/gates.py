@@ -6,12 +6,16 @@ Record and alias agree: a gate asks the registry itself, never what is remembere
 aliases; and commits. Where an alias can't be moved, those that were are moved back and no row stays. What is left of a
 crash between the two, or of a hand in the registry, is an alias that the record doesn't know: the next gate writes it
 down as a decision of the registry's.
+
+No version becomes champion that sees other features than the mart has: scoring would end with it. A challenger of that
+kind, and one that a newer candidate follows undecided, loses its place with a row of the gate 'place'.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -19,7 +23,7 @@ import psycopg
 
 from ml import criteria, evaluation, features, registry, shadow
 from ml.criteria import Criterion, Decision, at_least, at_most, record, recorded, words
-from ml.errors import ModelError, RegistryError
+from ml.errors import ContractError, ModelError, RegistryError
 from ml.policy import Policy
 from ml.registry import CHALLENGER, CHAMPION, PREVIOUS, Aliases
 from warehouse.roles import Role, connect
@@ -43,15 +47,19 @@ def challenge(settings: Settings, training_id: str, moment: datetime, policy: Po
         if run is None:
             raise ModelError(f"there is no training {training_id!r}; python -m ml history lists them")
         outcome, reason, candidate, rows, positives = run
-        if (before := recorded(connection, CHALLENGER, moment, candidate)) is not None:
+        if (before := recorded(connection, CHALLENGER, moment, candidate, training_id)) is not None:
             return before
+
+        def decided(outcome: str, candidate: str | None, reason: str, found: tuple[Criterion, ...]) -> Decision:
+            decision = Decision(CHALLENGER, outcome, candidate, champion, reason, found, training_id)
+            return record(connection, decision, moment)
+
         size = (
             at_least("training_rows", rows, None, float(policy.min_training_rows)),
             at_least("positive_rows", positives, None, 1.0),
         )
         if outcome != "trained" or candidate is None:
-            decision = Decision(CHALLENGER, "refused", None, champion, f"no candidate: {reason}", size)
-            return record(connection, decision, moment)
+            return decided("refused", None, f"no candidate: {reason}", size)
         if candidate == champion:
             raise ModelError(f"version {candidate} is the champion already; there is nothing to compare it with")
         own = evaluation.load(connection, training_id, candidate)
@@ -59,14 +67,17 @@ def challenge(settings: Settings, training_id: str, moment: datetime, policy: Po
         found = (
             *size,
             _comparable(settings, champion, theirs),
-            *_figures(own, theirs, policy, registry.load(settings, candidate).contract),
+            *_figures(own, theirs, policy),
+            _fits(settings, candidate),
             _place(connection, known[CHALLENGER], candidate, moment, policy),
         )
         if failed := [c for c in found if not c.passed]:
-            decision = Decision(CHALLENGER, "refused", candidate, champion, words(failed), found)
-            return record(connection, decision, moment)
+            return decided("refused", candidate, words(failed), found)
+        if (holder := known[CHALLENGER]) not in (None, candidate):
+            told = f"version {candidate} takes its place before gate 2 decided: {found[-1].reason}"
+            record(connection, Decision("place", "dismissed", holder, champion, told), moment)
         told = words(c for c in found if c.name in ("precision", "recall", "false_alarm_rate"))
-        decision = record(connection, Decision(CHALLENGER, CHALLENGER, candidate, champion, told, found), moment)
+        decision = decided(CHALLENGER, candidate, told, found)
         _move(settings, known, {CHALLENGER: candidate})
         return decision
 
@@ -84,17 +95,9 @@ def _comparable(settings: Settings, champion: str | None, theirs: dict[str, floa
     return Criterion("champion", None, None, None, False, reason)
 
 
-def _figures(
-    own: dict[str, float | None], theirs: dict[str, float | None], policy: Policy, contract: str
-) -> list[Criterion]:
-    precision, recall = theirs.get("precision"), theirs.get("recall")
-    least = None if precision is None else precision - policy.max_precision_loss
-    floor = max(policy.recall_floor, 0.0 if recall is None else recall - policy.margin)
-    same = contract == features.contract()
+def _figures(own: dict[str, float | None], theirs: dict[str, float | None], policy: Policy) -> list[Criterion]:
     return [
-        at_least("precision", own.get("precision"), precision, least),
-        _by_chance(own, theirs, "precision", better=1),
-        at_least("recall", own.get("recall"), recall, floor),
+        *_found(own, theirs, policy),
         at_most(
             "false_alarm_rate", own.get("false_alarm_rate"), theirs.get("false_alarm_rate"), policy.max_false_alarm_rate
         ),
@@ -102,11 +105,28 @@ def _figures(
         _by_chance(own, theirs, "chatter_rate", better=-1),
         at_most("latency_ms", own.get("latency_ms"), theirs.get("latency_ms"), policy.max_latency_ms),
         at_most("bundle_mb", own.get("bundle_mb"), None, policy.max_bundle_mb),
-        Criterion(
-            "feature_contract", None, None, None, same,
-            f"feature contract {contract} " + ("is the mart's" if same else f"is not the mart's {features.contract()}"),
-        ),
-    ]  # fmt: skip
+    ]
+
+
+def _found(own: dict[str, float | None], theirs: dict[str, float | None], policy: Policy) -> list[Criterion]:
+    """What was found of the faults, and how much of what was raised was one."""
+    precision, recall = theirs.get("precision"), theirs.get("recall")
+    least = None if precision is None else precision - policy.max_precision_loss
+    floor = max(policy.recall_floor, 0.0 if recall is None else recall - policy.margin)
+    return [
+        at_least("precision", own.get("precision"), precision, least),
+        _by_chance(own, theirs, "precision", better=1),
+        at_least("recall", own.get("recall"), recall, floor),
+    ]
+
+
+def _fits(settings: Settings, version: str) -> Criterion:
+    """Whether a version sees the features that the mart has."""
+    contract = registry.load(settings, version).contract
+    same = contract == features.contract()
+    reason = f"feature contract {contract} of version {version} "
+    reason += "is the mart's" if same else f"is not the mart's {features.contract()}"
+    return Criterion("feature_contract", None, None, None, same, reason)
 
 
 def _by_chance(
@@ -130,9 +150,12 @@ def _place(
     connection: psycopg.Connection, holder: str | None, candidate: str, moment: datetime, policy: Policy
 ) -> Criterion:
     """The week's candidate must not take the place of a challenger that gate 2 is still watching."""
-    since = None if holder in (None, candidate) else _challenger_since(connection, str(holder))
-    if since is None:
+    if holder is None or holder == candidate:
         return Criterion("place", None, None, policy.challenger_days, True, "no challenger is being watched")
+    since = _challenger_since(connection, holder)
+    if since is None:
+        reason = f"version {holder} never passed gate 1: its alias was set by hand"
+        return Criterion("place", None, None, policy.challenger_days, True, reason)
     days = (moment - since) / timedelta(days=1)
     passed = days >= policy.challenger_days
     ends = since + timedelta(days=policy.challenger_days)
@@ -161,8 +184,9 @@ def promote(
 ) -> Decision:
     """Gate 2: make the challenger champion once its time in the shadow carries it; undecided, it stays challenger.
 
-    One that is shown to be worse loses its alias. A person (`by`) may promote with a `reason`, which is recorded as
-    theirs. Repeated for the same moment the gate returns what it decided and writes nothing.
+    One that is shown to be worse, or that sees other features than the mart has, loses its alias. A person (`by`) may
+    promote with a `reason`, which is recorded as theirs. Repeated for the same moment the gate returns what it decided
+    and writes nothing. Raises ModelError where a person can't promote it: the row is kept.
     """
     policy = policy or Policy()
     if by is not None and not reason:
@@ -175,17 +199,43 @@ def promote(
             if by is not None:
                 raise ModelError("there is no challenger to promote; python -m ml history lists the versions")
             return Decision("promote", "undecided", None, champion, "there is no challenger")
-        if by is not None:
+        fits = _fits(settings, challenger)
+        if not fits.passed:
+            gate = "manual" if by is not None else "promote"
+            decision = Decision(gate, "refused", challenger, champion, _unscored(fits), (fits,))
+        elif by is not None:
             decision = Decision("manual", CHAMPION, challenger, champion, str(reason))
         else:
             decision = _judge(connection, challenger, champion, moment, policy)
+            decision = replace(decision, criteria=(*decision.criteria, fits))
         record(connection, decision, moment, by or "gate")
         if decision.outcome == CHAMPION:
             # What `previous` meant is in the record; a champion without a way back is what must not be.
             _move(settings, known, {PREVIOUS: champion, CHAMPION: challenger, CHALLENGER: None})
         elif decision.outcome == "refused":
             _move(settings, known, {CHALLENGER: None})
+    if by is not None and not fits.passed:
+        raise ContractError(decision.reason)
+    return decision
+
+
+def dismiss(settings: Settings, version: str, moment: datetime) -> Decision | None:
+    """Take its place from a challenger that sees other features than the mart has, for it will never score again.
+
+    None where `version` fits, or isn't challenger by now. Raises RegistryError where the registry is away.
+    """
+    with _alone(settings, moment) as (connection, known):
+        fits = _fits(settings, version)
+        if fits.passed or known[CHALLENGER] != version:
+            return None
+        decision = Decision("place", "dismissed", version, known[CHAMPION], _unscored(fits), (fits,))
+        record(connection, decision, moment)
+        _move(settings, known, {CHALLENGER: None})
         return decision
+
+
+def _unscored(fits: Criterion) -> str:
+    return f"nothing can be scored with it: {fits.reason}"
 
 
 def _judge(
@@ -205,16 +255,21 @@ def _judge(
 def rollback(settings: Settings, moment: datetime, by: str, reason: str) -> Decision:
     """Make the previous champion champion again; the one that goes stays in the registry without an alias.
 
-    A second one has nowhere to go back to: RegistryError.
+    A second one has nowhere to go back to: RegistryError. One to a version that sees other features than the mart has
+    is refused: ContractError, and the row is kept.
     """
     with _alone(settings, moment) as (connection, known):
         champion, previous = known[CHAMPION], known[PREVIOUS]
         if previous is None or previous == champion:
             raise RegistryError("there is no previous champion to go back to; python -m ml history lists the versions")
-        decision = Decision("rollback", PREVIOUS, previous, champion, reason)
+        fits = _fits(settings, previous)
+        if fits.passed:
+            decision = record(connection, Decision("rollback", PREVIOUS, previous, champion, reason), moment, by)
+            _move(settings, known, {CHAMPION: previous, PREVIOUS: None})
+            return decision
+        decision = Decision("rollback", "refused", previous, champion, _unscored(fits), (fits,))
         record(connection, decision, moment, by)
-        _move(settings, known, {CHAMPION: previous, PREVIOUS: None})
-        return decision
+    raise ContractError(decision.reason)
 
 
 def history(settings: Settings, limit: int = 20) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from ml import features, registry, watermark
+from ml import features, gates, registry, watermark
 from ml.errors import ContractError, NoChampionError, RegistryError
 from ml.features import FEATURES, Windows
 from ml.scorecard import Scorecard, Scores
@@ -76,7 +76,8 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
     Windows older than a week are scored only if they were before: landing or rebuilding history is no news.
 
     One transaction: scores, their vectors and the watermark. A run for the same moment finds nothing new. The
-    challenger scores the same windows in shadow. Raises NoChampionError before the first model.
+    challenger scores the same windows in shadow; one that sees other features loses its place. Raises NoChampionError
+    before the first model, ContractError where the champion is one that sees other features.
     """
     began = time.perf_counter()
     aliases = registry.aliases(settings)
@@ -86,10 +87,12 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
     cards = {registry.CHAMPION: (champion, _load(settings, champion))}
     challenger = aliases[registry.CHALLENGER]
     if challenger is not None and challenger != champion:
+        # One that can't be had or sees other features must not keep the champion from scoring.
         try:
             cards[registry.CHALLENGER] = (challenger, _load(settings, challenger))
+        except ContractError:
+            _dismiss(settings, challenger, moment)
         except RegistryError as error:
-            # A challenger that can't be had must not keep the champion from scoring.
             _log.warning("no shadow scores this time: %s", error)
     with _alone(settings) as connection:
         features.require_mart(connection)
@@ -166,6 +169,15 @@ def _load(settings: Settings, version: str) -> Scorecard:
             f"{features.contract()}: train again by python -m ml train --bootstrap"
         )
     return card
+
+
+def _dismiss(settings: Settings, challenger: str, moment: datetime) -> None:
+    """Take its place from a challenger that can't score, which is said once: it isn't looked at again."""
+    try:
+        if (decision := gates.dismiss(settings, challenger, moment)) is not None:
+            _log.warning("version %s is challenger no more: %s", challenger, decision.reason)
+    except RegistryError as error:
+        _log.warning("no shadow scores; version %s stays challenger until the registry answers: %s", challenger, error)
 
 
 def _known(value: float) -> float | None:

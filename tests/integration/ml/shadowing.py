@@ -16,9 +16,10 @@ from warehouse.settings import Settings
 SINCE = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
 NOW = SINCE + 35 * DAY
+Figures = dict[str, float | None]
 FIGURES = {
     "precision": 0.8, "recall": 0.9, "false_alarm_rate": 0.001, "alarm_rate": 1.0, "chatter_rate": 0.0,
-    "latency_ms": 20.0, "bundle_mb": 2.0,
+    "latency_ms": 20.0, "bundle_mb": 2.0, "positive_windows": 60.0,
 }  # fmt: skip
 EVEN = {f"{name}_difference{end}": 0.0 for name in FIGURES for end in ("", "_low", "_high")}
 
@@ -32,9 +33,11 @@ class Card:
 
 @dataclass
 class Registry:
-    """Aliases in memory; `fails` are the numbers of the calls that move one and find the registry away."""
+    """Aliases in memory; `fails` are the numbers of the calls that move one and find the registry away; `old` are the
+    versions that were trained on another feature contract."""
 
     aliases: dict[str, str] = field(default_factory=dict)
+    old: set[str] = field(default_factory=set)
     fails: set[int] = field(default_factory=set)
     away: bool = False
     calls: int = 0
@@ -55,7 +58,7 @@ class Registry:
                 self.aliases[alias] = version
 
     def load(self, settings: Settings, version: str) -> Card:
-        return Card(features.contract())
+        return Card("another" if version in self.old else features.contract())
 
 
 def in_memory(patch: pytest.MonkeyPatch, **aliases: str) -> Registry:
@@ -68,7 +71,7 @@ def in_memory(patch: pytest.MonkeyPatch, **aliases: str) -> Registry:
 
 def trained(
     admin: psycopg.Connection, training_id: str, version: str | None, *, rows: int = 5000, positives: int = 200,
-    own: dict[str, float] | None = None, champion: str | None = "1", theirs: dict[str, float] | None = None,
+    own: Figures | None = None, champion: str | None = "1", theirs: Figures | None = None,
     reason: str = "trained",
 ) -> None:  # fmt: skip
     """A training with its evaluations; `own` and `theirs` change figures that are else the same."""

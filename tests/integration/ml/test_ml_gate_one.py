@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import psycopg
 import pytest
 
 from ml import gates
 from ml.errors import ModelError
 from ml.policy import Policy
-from tests.integration.ml.shadowing import DAY, SINCE, Registry, decisions, in_memory, rows, trained
+from tests.integration.ml.shadowing import DAY, SINCE, Figures, Registry, decisions, in_memory, rows, trained
 from warehouse.settings import Settings
 
 RULES = Policy()
@@ -58,7 +60,7 @@ def test_an_equal_candidate_becomes_challenger_with_every_figure_a_row(
     ids=lambda given: given if isinstance(given, str) else "",
 )
 def test_one_figure_that_fails_refuses_it(
-    warehouse: Settings, admin: psycopg.Connection, registry: Registry, figures: dict[str, float], failed: str
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry, figures: Figures, failed: str
 ) -> None:
     """The first: better on average, and worse at finding faults."""
     trained(admin, "T", "2", own=figures)
@@ -72,9 +74,20 @@ def test_one_figure_that_fails_refuses_it(
 def test_less_precise_by_chance_is_not_worse(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry
 ) -> None:
-    own = {"precision": 0.75, "precision_difference_low": -0.12, "precision_difference_high": 0.02}
+    own: Figures = {"precision": 0.75, "precision_difference_low": -0.12, "precision_difference_high": 0.02}
     trained(admin, "T", "2", own=own)
     assert gates.challenge(warehouse, "T", SINCE, RULES).outcome == "challenger"
+
+
+def test_one_that_sees_other_features_than_the_mart_has_is_refused(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    trained(admin, "T", "2")
+    registry.old = {"2"}
+    decision = gates.challenge(warehouse, "T", SINCE, RULES)
+    assert decision.outcome == "refused"
+    assert decision.reason.startswith("feature contract another of version 2 is not the mart's ")
+    assert registry.aliases == {"champion": "1"}
 
 
 def test_no_candidate_too_few_rows_and_no_fault_are_refused(
@@ -85,9 +98,17 @@ def test_no_candidate_too_few_rows_and_no_fault_are_refused(
     first = gates.challenge(warehouse, "few", SINCE, RULES)
     assert first.outcome == "refused" and "fewer than 1,000" in first.reason
     assert gates.challenge(warehouse, "few", SINCE, RULES) == first
+    # Another that was refused at that moment has no version either, and is told by its own reason and figures.
+    trained(admin, "fewer", None, rows=7, reason="7 training rows, fewer than 1,000")
+    fewer = gates.challenge(warehouse, "fewer", SINCE, RULES)
+    assert fewer.reason == "no candidate: 7 training rows, fewer than 1,000"
+    assert gates.challenge(warehouse, "fewer", SINCE, RULES) == fewer
+    assert gates.challenge(warehouse, "few", SINCE, RULES) == first
+    told = [(row["reason"], [c.candidate for c in row["criteria"]]) for row in gates.history(warehouse, 2)]
+    assert told == [(fewer.reason, [7, 200]), (first.reason, [999, 200])]
     second = gates.challenge(warehouse, "one class", SINCE, RULES)
     assert second.outcome == "refused" and "positive_rows 0 misses 1" in second.reason
-    assert decisions(admin) == [("challenger", "refused", None), ("challenger", "refused", "2")]
+    assert decisions(admin) == [("challenger", "refused", version) for version in (None, None, "2")]
     with pytest.raises(ModelError, match="no training 'none'"):
         gates.challenge(warehouse, "none", SINCE, RULES)
 
@@ -112,3 +133,38 @@ def test_of_two_retrainings_the_first_keeps_its_place_while_it_is_watched(
     assert registry.aliases["challenger"] == "2"
     assert gates.challenge(warehouse, "T3", SINCE + 42 * DAY, RULES).outcome == "challenger"
     assert registry.aliases["challenger"] == "3"
+    assert decisions(admin) == [
+        ("challenger", "challenger", "2"), ("challenger", "refused", "3"), ("place", "dismissed", "2"),
+        ("challenger", "challenger", "3"),
+    ]  # fmt: skip
+    gone = gates.history(warehouse)[1]
+    assert gone["reason"] == (
+        "version 3 takes its place before gate 2 decided: version 2 is challenger since 2026-03-02, long enough"
+    )
+    # One that a hand put there goes with a row as well, and at once.
+    registry.aliases["challenger"] = "9"
+    trained(admin, "T4", "4")
+    gates.challenge(warehouse, "T4", SINCE + 43 * DAY, RULES)
+    assert gates.history(warehouse)[1]["reason"].endswith("version 9 never passed gate 1: its alias was set by hand")
+
+
+def test_of_two_candidates_at_once_one_becomes_challenger(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    for number in (2, 3):
+        trained(admin, f"T{number}", str(number))
+    ready, ended = threading.Barrier(2), []
+
+    def challenge(training_id: str) -> None:
+        ready.wait()
+        ended.append(gates.challenge(warehouse, training_id, SINCE, RULES))
+
+    both = [threading.Thread(target=challenge, args=(name,)) for name in ("T2", "T3")]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    winner, other = sorted(ended, key=lambda decision: decision.outcome)
+    assert (winner.outcome, other.outcome) == ("challenger", "refused")
+    assert f"version {winner.candidate_version} is challenger since" in other.reason
+    assert registry.aliases == {"champion": "1", "challenger": winner.candidate_version}

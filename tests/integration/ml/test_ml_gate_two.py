@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import psycopg
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from ml import gates
 from ml import registry as mlflow
-from ml.__main__ import app
+from ml.__main__ import app, main
 from ml.errors import ModelError, RegistryError
 from ml.policy import Policy
 from tests.integration.ml.shadowing import (
@@ -27,6 +28,7 @@ from tests.integration.ml.shadowing import (
 )
 from warehouse.settings import Settings
 
+Run = Callable[..., tuple[object, str, str]]
 RULES = Policy(min_shadow_windows=100)
 FAILED = SINCE + 30 * DAY
 HOURS = timedelta(hours=6)
@@ -216,10 +218,70 @@ def test_a_rollback_and_a_second_one(warehouse: Settings, admin: psycopg.Connect
     assert rows(admin)["decision"] == (True, "the new one as well")
 
 
+@pytest.fixture
+def run(warehouse: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`run("rollback", …)` as from a shell by kari: what it exits with, says, and complains of."""
+    monkeypatch.setattr("ml.__main__.Settings", lambda: warehouse)
+    monkeypatch.setattr("getpass.getuser", lambda: "kari")
+
+    def command(*words: str) -> tuple[object, str, str]:
+        monkeypatch.setattr("sys.argv", ["ml", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return ended.value.code, said.out.strip(), said.err.strip()
+
+    return command
+
+
+def test_a_person_promotes_and_rolls_back_by_command(admin: psycopg.Connection, registry: Registry, run: Run) -> None:
+    watched(admin, 1, days=1)
+    assert run("promote", "--by-hand")[::2] == (2, "a promotion by hand needs a reason: --reason 'why'")
+    assert run("promote", "--by-hand", "--reason", "it chatters less") == (0, "champion: it chatters less", "")
+    assert registry.aliases == {"champion": "2", "previous": "1"}
+    code, _, told = run("promote", "--by-hand", "--reason", "again")
+    assert code == 2 and told.startswith("there is no challenger to promote")
+    assert run("rollback", "--reason", "it misses") == (0, "champion is 1 again, 2 went", "")
+    assert registry.aliases == {"champion": "1"}
+    code, _, told = run("rollback", "--reason", "again")
+    assert code == 2 and told.startswith("there is no previous champion to go back to")
+    kept = admin.execute(
+        "SELECT gate, decision, reason, decided_by FROM ml.promotions WHERE reason <> 'x' ORDER BY promotion_id"
+    ).fetchall()
+    assert kept == [
+        ("manual", "champion", "it chatters less", "kari"), ("rollback", "previous", "it misses", "kari"),
+    ]  # fmt: skip
+
+
+def test_what_sees_other_features_than_the_mart_has_does_not_become_champion(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry, run: Run
+) -> None:
+    """After an upgrade: champion 1 was made anew by then, previous and challenger are of before."""
+    _promoted(admin)
+    registry.old = {"0", "2"}
+    complaint = "nothing can be scored with it: feature contract another of version {} is not the mart's "
+    code, _, told = run("rollback", "--reason", "it misses")
+    assert code == 2 and told.startswith(complaint.format(0))
+    assert registry.aliases["champion"] == "1" and decisions(admin) == [("rollback", "refused", "0")]
+    code, _, told = run("promote", "--by-hand", "--reason", "it sees more")
+    assert code == 2 and told.startswith(complaint.format(2))
+    assert registry.aliases == {"champion": "1", "previous": "0"}
+    # The gate, which its time in the shadow would have carried.
+    registry.aliases["challenger"] = "2"
+    decision = gates.promote(warehouse, NOW, RULES)
+    assert decision.outcome == "refused" and decision.reason.startswith(complaint.format(2))
+    assert gates.promote(warehouse, NOW, RULES) == decision
+    assert registry.aliases == {"champion": "1", "previous": "0"}
+    assert decisions(admin)[1:] == [("manual", "refused", "2"), ("promote", "refused", "2")]
+    assert rows(admin)["feature_contract"][0] is False
+
+
 def test_the_gates_move_the_aliases_of_mlflow_itself(
     site: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same, on a real registry; then on one that doesn't answer."""
+    # Its versions are names without a bundle.
+    monkeypatch.setattr(mlflow, "load", Registry().load)
     handle = mlflow.client(site)
     handle.create_registered_model(mlflow.MODEL)
     for _ in range(2):

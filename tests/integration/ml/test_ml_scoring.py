@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 import psycopg
 import pytest
 
-from ml import registry, scoring, training
+from ml import features, registry, scoring, training
 from ml.errors import ContractError, RegistryError
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fault, Fill
@@ -137,6 +138,40 @@ def test_a_model_of_another_contract_is_refused(trained: Settings, monkeypatch: 
     monkeypatch.setattr("ml.features.contract", lambda: "another")
     with pytest.raises(ContractError, match="train again"):
         scoring.score(trained, START + timedelta(days=1))
+
+
+def test_a_challenger_of_another_contract_loses_its_place_and_stops_nobody(
+    trained: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    champion = registry.aliases(trained)[registry.CHAMPION]
+    assert champion is not None
+    # As an upgrade leaves it: made from the same rows, for other features.
+    old = str(registry.client(trained).create_model_version(registry.MODEL, source="file:///nowhere").version)
+    card = dataclasses.replace(registry.load(trained, champion), contract="of before")
+    bundle = registry.folder(trained, champion) / registry.BUNDLE
+    registry.keep(trained, old, bundle, registry.sha256(bundle), card)
+    registry.set_aliases(trained, {registry.CHALLENGER: old})
+    moment = START + timedelta(days=1)
+    # While the registry is away the alias can't be moved; the champion scores all the same.
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{trained.mlflow_port}")
+        assert scoring.score(trained, moment - MINUTE).versions == {"champion": champion}
+    assert f"version {old} stays challenger until the registry answers" in caplog.text
+    caplog.clear()
+    assert scoring.score(trained, moment).versions == {"champion": champion}
+    assert [record.getMessage() for record in caplog.records if old in record.getMessage()] == [
+        f"version {old} is challenger no more: nothing can be scored with it: feature contract of before of version"
+        f" {old} is not the mart's {features.contract()}"
+    ]
+    assert registry.aliases(trained).versions == {"champion": champion}
+    caplog.clear()
+    scoring.score(trained, moment)
+    assert caplog.records == [], "it is said once"
+    decisions = admin.execute(
+        "SELECT gate, decision, candidate_version, champion_version FROM ml.promotions WHERE criterion = 'decision'"
+        " AND gate <> 'first_model'"
+    ).fetchall()
+    assert decisions == [("place", "dismissed", old, champion)]
 
 
 def test_a_spoilt_cache_is_fetched_again_and_a_spoilt_bundle_refused(
