@@ -109,10 +109,16 @@ def _figures(own: dict[str, float | None], theirs: dict[str, float | None], poli
 
 
 def _found(own: dict[str, float | None], theirs: dict[str, float | None], policy: Policy) -> list[Criterion]:
-    """What was found of the faults, and how much of what was raised was one."""
+    """What was found of the faults, and how much of what was raised was one. Weeks without a fault tell neither."""
     precision, recall = theirs.get("precision"), theirs.get("recall")
     least = None if precision is None else precision - policy.max_precision_loss
     floor = max(policy.recall_floor, 0.0 if recall is None else recall - policy.margin)
+    if own.get("positive_windows") == 0:
+        none = "can't be judged: the held-out time has no labelled fault"
+        return [
+            Criterion(name, own.get(name), theirs.get(name), bound, True, f"{name} {none}")
+            for name, bound in (("precision", least), ("precision_difference", 0.0), ("recall", floor))
+        ]
     return [
         at_least("precision", own.get("precision"), precision, least),
         _by_chance(own, theirs, "precision", better=1),

@@ -79,6 +79,35 @@ def test_less_precise_by_chance_is_not_worse(
     assert gates.challenge(warehouse, "T", SINCE, RULES).outcome == "challenger"
 
 
+def test_one_that_finds_too_few_faults_is_refused_however_few_the_champion_finds(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    trained(admin, "T", "2", own={"recall": 0.29}, theirs={"recall": 0.2})
+    decision = gates.challenge(warehouse, "T", SINCE, RULES)
+    assert (decision.outcome, decision.reason) == ("refused", "recall 0.29 misses 0.3 (champion 0.2)")
+    # Unknown with faults there to be found, it is no reason to look away.
+    trained(admin, "U", "3", own={"recall": None}, theirs={"recall": 0.2})
+    assert "recall unknown misses 0.3" in gates.challenge(warehouse, "U", SINCE, RULES).reason
+    assert registry.aliases == {"champion": "1"}
+
+
+def test_weeks_without_a_fault_judge_what_is_false_and_not_what_is_found(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    """Neither raised a fault, for there was none; the champion raised something, so that its precision is 0."""
+    none: Figures = {"positive_windows": 0.0, "recall": None, "precision": None}
+    for name, own in (("noisy", {"false_alarm_rate": 0.06}), ("calm", {})):
+        unknown: Figures = {f"precision_difference{end}": None for end in ("", "_low", "_high")}
+        trained(admin, name, name, own=none | unknown | own, theirs=none | {"precision": 0.0})
+    noisy = gates.challenge(warehouse, "noisy", SINCE, RULES)
+    assert (noisy.outcome, noisy.reason) == ("refused", "false_alarm_rate 0.06 breaks 0.05 (champion 0.001)")
+    calm = gates.challenge(warehouse, "calm", SINCE, RULES)
+    assert calm.outcome == "challenger", calm.reason
+    assert "recall can't be judged: the held-out time has no labelled fault" in calm.reason
+    found = {c.name: c for c in calm.criteria}
+    assert found["recall"].candidate is None and found["recall"].bound == 0.3
+
+
 def test_one_that_sees_other_features_than_the_mart_has_is_refused(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry
 ) -> None:
