@@ -5,6 +5,7 @@ It follows publishing and never delays it: operators have the recommendation bef
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from ml import circumstances, registry
 from ml.causes import FLAT_MINUTES, NOTABLE, has_precedent
 from ml.circumstances import Seen
 from ml.contributions import Contributions, Explainer
-from ml.errors import ModelError
+from ml.errors import ModelError, RegistryError
 from ml.features import FEATURES, WINDOWS, contract
 from ml.scorecard import SUPERVISED_WEIGHT
 from ml.wording import number, with_unit
@@ -28,6 +29,7 @@ from warehouse.settings import Settings
 
 LOOK_BACK = timedelta(days=1)
 TOP = 5
+_log = logging.getLogger(__name__)
 _MEANING = {
     "classifier": "probability of the action",
     "isolation": "mean depth of isolation, less is stranger",
@@ -144,10 +146,21 @@ def explain_new(settings: Settings, moment: datetime) -> list[str]:
     What can't be explained (its vector or its model's bundle is gone) is left to `python -m ml explain`, which says
     why.
     """
+    explained: list[str] = []
+    gone: set[str] = set()
     with connect(settings, Role.SCORE) as connection:
         targets = _read(connection, _NEW, {"moment": moment, "after": moment - LOOK_BACK})
         explainers = _Explainers(settings)
-        return [target["recommendation_id"] for target in targets if _explain(explainers, connection, target)]
+        for target in targets:
+            if (version := target["model_version"]) in gone:
+                continue
+            try:
+                if _explain(explainers, connection, target):
+                    explained.append(target["recommendation_id"])
+            except RegistryError as error:
+                gone.add(version)
+                _log.warning("recommendations of version %s stay unexplained: %s", version, error)
+    return explained
 
 
 def explain(settings: Settings, recommendation_id: str) -> Explanation:

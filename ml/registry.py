@@ -283,7 +283,11 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
     handle = client(settings)
     from mlflow.exceptions import MlflowException
 
+    given = tracking_uri(settings)
     try:
+        if given.startswith("http"):
+            # MLflow's own client would try for minutes.
+            _ask(given)
         entry = handle.get_model_version(MODEL, version)
         path = _download(f"models:/{MODEL}/{version}")
     except (MlflowException, OSError) as error:

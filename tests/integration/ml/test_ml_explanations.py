@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ml import explanations, publishing, registry, scoring, training
 from ml.__main__ import app
-from ml.errors import ModelError
+from ml.errors import ModelError, RegistryError
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, Fault, Fill
 from warehouse.roles import Role, connect
@@ -93,3 +93,32 @@ def test_what_cannot_be_explained_says_why(site: Settings, admin: psycopg.Connec
     with pytest.raises(ModelError, match="old can't be explained: the vector it was scored from isn't kept"):
         explanations.explain(site, "old")
     assert explanations.explain_new(site, NOON) == [], "left to the command, and no minute fails"
+
+
+def test_a_bundle_that_is_gone_keeps_nothing_else_from_being_explained(
+    with_past: Settings, build: Fill, policy: Policy, admin: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = policy.model_copy(update={"max_normal_rows": 2000, "min_training_rows": 200})
+    training.train(with_past, NOON, few, bootstrap=True)
+    faults = tuple(Fault(machine, "vibration", NOON - MINUTE, NOON + MINUTE, 40.0) for machine in ("PUMP-1", "PUMP-2"))
+    build(NOON, NOON + MINUTE, faults)
+    scoring.score(with_past, NOON + MINUTE)
+    shown = publishing.publish(with_past, NOON + MINUTE, policy).shown
+    assert len(shown) == 2
+    # The first, and one more, are of a version that nobody has any more.
+    admin.execute(
+        "UPDATE ml.recommendations SET model_version = '99', timestamp = timestamp - interval '1 s'"
+        " WHERE recommendation_id = %s",
+        (shown[0],),
+    )
+    admin.execute(
+        'INSERT INTO ml.recommendations SELECT (jsonb_populate_record(r, \'{"recommendation_id": "rec-x"}\')).*'
+        " FROM ml.recommendations AS r WHERE recommendation_id = %s",
+        (shown[0],),
+    )
+    assert explanations.explain_new(with_past, NOON + MINUTE) == shown[1:]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "recommendations of version 99 stay unexplained"
+    ], "once a version, not once a recommendation"
+    with pytest.raises(RegistryError, match=r"version 99 .* can't be had"):
+        explanations.explain(with_past, shown[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+import time
 from datetime import timedelta
 
 import psycopg
@@ -126,6 +127,10 @@ def test_it_goes_on_while_the_registry_is_away(
     assert result.registry_away and result.scored == 180
     metric = "SELECT value FROM ops.pipeline_metrics WHERE stage = 'score' AND metric = 'registry_away'"
     assert admin.execute(metric).fetchall() == [(1.0,)]
+    began = time.monotonic()
+    with pytest.raises(RegistryError, match=r"version 99 .* can't be had"):
+        registry.load(trained, "99")
+    assert time.monotonic() - began < 10, "a minute doesn't wait for it"
 
 
 def test_a_mart_that_does_not_match_is_refused(trained: Settings, admin: psycopg.Connection) -> None:
