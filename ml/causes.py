@@ -68,5 +68,8 @@ def main_measurement(row: dict[str, Any]) -> str:
 
 
 def has_precedent(row: dict[str, Any]) -> bool:
-    """Whether the classifier knew something like it."""
+    """Whether the model knew something like it; inferred for scores from before that was kept with them."""
+    known: bool | None = row.get("precedent")
+    if known is not None:
+        return known
     return not (row["action_code"] == NO_PRECEDENT and row["confidence"] <= NO_PRECEDENT_CONFIDENCE)

@@ -44,8 +44,10 @@ _FEATURE = re.compile(
 _UNITS = {"hours_since_maintenance": "h", "running_hours_24h": "h", "equipment_age_days": "d"}
 _TARGETS = """
 SELECT r.recommendation_id, r.equipment_id, r.timestamp AS window_end, r.action_code, r.confidence, r.model_version,
-    f.features, f.contract
-FROM ml.recommendations AS r LEFT JOIN ml.scored_features AS f USING (score_id)
+    s.precedent, f.features, f.contract
+FROM ml.recommendations AS r
+LEFT JOIN ml.scores AS s USING (score_id)
+LEFT JOIN ml.scored_features AS f USING (score_id)
 WHERE NOT EXISTS (SELECT FROM ml.explanations AS x WHERE x.recommendation_id = r.recommendation_id)
 """
 _NEW = (

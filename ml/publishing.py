@@ -42,7 +42,8 @@ _PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (
 ) THEN 'challenger' ELSE 'champion' END)"""
 _CANDIDATES = f"""
 SELECT s.score_id, s.role, s.equipment_id, s.window_end, s.anomaly_score, s.action_code, s.confidence, s.estimated_ttf,
-    s.ttf_low, s.ttf_high, s.failure_24h, s.over_gap, s.model_version, latest.is_running, latest.in_maintenance,
+    s.ttf_low, s.ttf_high, s.failure_24h, s.over_gap, s.precedent, s.model_version, latest.is_running,
+    latest.in_maintenance,
     {", ".join(f"g.{name}" for name in _SEEN)},
     (SELECT max(p.anomaly_score) FROM ml.scores AS p
      WHERE p.equipment_id = s.equipment_id AND p.role = s.role AND p.superseded_at IS NULL

@@ -190,7 +190,7 @@ def _row(windows: Windows, scores: Scores, row: int) -> tuple[Any, ...]:
         float(scores.supervised[row]), str(scores.action[row]), float(scores.confidence[row]),
         _known(scores.hours_to_failure[row]), _known(scores.ttf_low[row]), _known(scores.ttf_high[row]),
         _known(scores.failure_24h[row]), _known(scores.failure_72h[row]), _known(scores.failure_7d[row]),
-        bool(windows.over_gap[row]),
+        bool(windows.over_gap[row]), bool(scores.precedent[row]),
     )  # fmt: skip
 
 
@@ -267,11 +267,11 @@ def _store(
             WITH scored AS (
                 INSERT INTO ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,
                     action_code, confidence, estimated_ttf, ttf_low, ttf_high, failure_24h, failure_72h, failure_7d,
-                    over_gap, model_version, role, moment)
+                    over_gap, precedent, model_version, role, moment)
                 SELECT w.*, %s, %s, %s
                 FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[], %s::text[],
                     %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-                    %s::boolean[]) AS w
+                    %s::boolean[], %s::boolean[]) AS w
                 RETURNING score_id, equipment_id, window_end
             )
             INSERT INTO ml.scored_features (score_id, equipment_id, window_end, features, contract)
@@ -295,7 +295,7 @@ def _copy_replayed(
         cursor.copy(
             "COPY ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,"
             " action_code, confidence, estimated_ttf, ttf_low, ttf_high, failure_24h, failure_72h, failure_7d,"
-            " over_gap, model_version, role, moment) FROM STDIN"
+            " over_gap, precedent, model_version, role, moment) FROM STDIN"
         ) as copy,
     ):
         for row in range(len(windows)):

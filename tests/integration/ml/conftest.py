@@ -245,12 +245,13 @@ class Scores:
         *,
         action: str = "schedule_maintenance",
         confidence: float = 0.9,
+        precedent: bool | None = None,
         role: str = "champion",
     ) -> None:
         self._connection.execute(
             "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code,"
-            " confidence, estimated_ttf, moment) VALUES (%s, %s, '1', %s, %s, %s, %s, 5.2, %s)",
-            (machine, end, role, score, action, confidence, end),
+            " confidence, precedent, estimated_ttf, moment) VALUES (%s, %s, '1', %s, %s, %s, %s, %s, 5.2, %s)",
+            (machine, end, role, score, action, confidence, precedent, end),
         )
 
     def close(self) -> None:

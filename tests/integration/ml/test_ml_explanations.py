@@ -95,11 +95,34 @@ def test_what_cannot_be_explained_says_why(site: Settings, admin: psycopg.Connec
     assert explanations.explain_new(site, NOON) == [], "left to the command, and no minute fails"
 
 
+def _smaller(policy: Policy) -> Policy:
+    return policy.model_copy(update={"max_normal_rows": 2000, "min_training_rows": 200})
+
+
+def test_an_inspection_that_was_learnt_has_the_classifiers_reasons_however_unsure_it_is(
+    with_past: Settings, build: Fill, policy: Policy, admin: psycopg.Connection
+) -> None:
+    admin.execute("UPDATE raw.cmms_failures SET failure_mode = 'sensor_drift' WHERE failure_mode = 'cooling_loss'")
+    training.train(with_past, NOON, _smaller(policy), bootstrap=True)
+    build(NOON, NOON + MINUTE, (Fault("PUMP-1", "temperature", NOON - MINUTE, NOON + MINUTE, 18.0),))
+    scoring.score(with_past, NOON + MINUTE)
+    admin.execute(
+        "UPDATE ml.scores SET anomaly_score = 0.99, confidence = 0.4 WHERE action_code <> 'continue_operation'"
+    )
+    shown = publishing.publish(with_past, NOON + MINUTE, policy).shown
+    assert explanations.explain_new(with_past, NOON + MINUTE) == shown
+    told = admin.execute(
+        "SELECT r.equipment_id, r.action_code, r.recommendation_text LIKE '%No precedent%',"
+        " EXISTS (SELECT FROM ml.explanations AS x WHERE x.recommendation_id = r.recommendation_id"
+        " AND x.channel = 'classifier') FROM ml.recommendations AS r"
+    ).fetchall()
+    assert told == [("PUMP-1", "preventive_inspection", False, True)]
+
+
 def test_a_bundle_that_is_gone_keeps_nothing_else_from_being_explained(
     with_past: Settings, build: Fill, policy: Policy, admin: psycopg.Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
-    few = policy.model_copy(update={"max_normal_rows": 2000, "min_training_rows": 200})
-    training.train(with_past, NOON, few, bootstrap=True)
+    training.train(with_past, NOON, _smaller(policy), bootstrap=True)
     faults = tuple(Fault(machine, "vibration", NOON - MINUTE, NOON + MINUTE, 40.0) for machine in ("PUMP-1", "PUMP-2"))
     build(NOON, NOON + MINUTE, faults)
     scoring.score(with_past, NOON + MINUTE)

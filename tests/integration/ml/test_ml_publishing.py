@@ -203,12 +203,16 @@ def test_the_text_says_what_was_seen(site: Settings, score: Scores, build: Fill,
     assert text.startswith("Vibration 18 mm/s, ")
     assert " σ above its normal at this load, rising 1 mm/s per h" in text, "there are no baselines to tell units from"
     assert "inspection within 24 h" in text and "Failure expected in about 5.2 h." in text
-    score("PUMP-2", NOON, 0.99, action="preventive_inspection", confidence=0.5)
-    publish(site, NOON, RULES)
-    other = admin.execute(
-        "SELECT recommendation_text FROM serving.recommendations_serving WHERE equipment_id = 'PUMP-2'"
-    ).fetchone()[0]  # type: ignore[index]
-    assert "No precedent." in other
+    for precedent, told in ((None, True), (False, True), (True, False)):
+        admin.execute("DELETE FROM ml.recommendations")
+        admin.execute("DELETE FROM serving.recommendations_serving")
+        score("PUMP-2", NOON, 0.99, action="preventive_inspection", confidence=0.4, precedent=precedent)
+        publish(site, NOON, RULES)
+        other = admin.execute(
+            "DELETE FROM ml.scores WHERE equipment_id = 'PUMP-2' RETURNING (SELECT recommendation_text"
+            " FROM serving.recommendations_serving WHERE equipment_id = 'PUMP-2')"
+        ).fetchone()[0]  # type: ignore[index]
+        assert ("No precedent." in other) is told, f"a sensor that is known to stick is known: {precedent}"
 
 
 def test_in_a_drawn_machine_week_the_challengers_scores_are_shown_and_marked(
