@@ -26,9 +26,15 @@ REPEAT, BESIDE = "scores_repeat", "vectors_are_the_marts"
 # The same sums in another order may differ in the last bits.
 TOLERANCE = 1e-9
 CHUNK = 20_000
+# Columns of `ml.scores`, and what of a `Scores` they hold.
+_NUMBERS = {
+    "anomaly_score": "anomaly", "unsupervised_score": "unsupervised", "supervised_score": "supervised",
+    "confidence": "confidence", "estimated_ttf": "hours_to_failure", "ttf_low": "ttf_low", "ttf_high": "ttf_high",
+    "failure_24h": "failure_24h", "failure_72h": "failure_72h", "failure_7d": "failure_7d",
+}  # fmt: skip
 _STORED = (
-    "SELECT s.equipment_id, s.window_end, f.features, s.anomaly_score, s.unsupervised_score, s.supervised_score,"
-    " s.confidence, s.estimated_ttf, s.action_code"
+    "SELECT s.equipment_id, s.window_end, f.features, s.action_code, s.precedent,"
+    f" {', '.join(f's.{name}' for name in _NUMBERS)}"
     " FROM ml.scores AS s JOIN ml.scored_features AS f USING (score_id)"
     " WHERE s.window_end > %(since)s AND s.window_end <= %(until)s AND s.model_version = %(version)s"
     # Hashed, so that every machine and time of day has its share.
@@ -139,12 +145,11 @@ def _again(connection: psycopg.Connection, score: Any, version: str, parameters:
         while rows := cursor.fetchmany(CHUNK):
             x = np.array([_row(row[2]) for row in rows])
             scores = score(x, np.array([row[0] for row in rows], dtype=object))
-            stored = np.array([[np.nan if value is None else value for value in row[3:8]] for row in rows], float)
-            fresh = np.column_stack(
-                [scores.anomaly, scores.unsupervised, scores.supervised, scores.confidence, scores.hours_to_failure]
-            )
-            apart = difference(stored, fresh)
-            other = (apart > TOLERANCE) | (scores.action.astype(str) != np.array([row[8] for row in rows]))
+            stored = np.array([[np.nan if value is None else value for value in row[5:]] for row in rows], float)
+            apart = difference(stored, np.column_stack([getattr(scores, name) for name in _NUMBERS.values()]))
+            other = (apart > TOLERANCE) | (scores.action.astype(str) != np.array([row[3] for row in rows]))
+            # Whether there was a precedent wasn't kept with every score.
+            other |= [row[4] not in (None, known) for row, known in zip(rows, scores.precedent.tolist(), strict=True)]
             compared, differing, largest = compared + len(rows), differing + int(other.sum()), max(largest, apart.max())
             if not first and other.any():
                 row = rows[int(other.argmax())]

@@ -14,6 +14,15 @@ from tests.integration.ml.conftest import NOON
 from warehouse.settings import Settings
 
 HOUR = timedelta(hours=1)
+# Each makes another score of one, whatever it was.
+CHANGES = (
+    "anomaly_score = anomaly_score / 2 + 0.5", "unsupervised_score = unsupervised_score + 1",
+    "supervised_score = supervised_score + 1", "confidence = confidence / 2", "action_code = 'another'",
+    "precedent = NOT precedent", "estimated_ttf = coalesce(estimated_ttf, 0) + 1",
+    "ttf_low = coalesce(ttf_low, 0) + 1", "ttf_high = coalesce(ttf_high, 0) + 1",
+    "failure_24h = coalesce(failure_24h, 0) / 2 + 0.5", "failure_72h = coalesce(failure_72h, 0) / 2 + 0.5",
+    "failure_7d = coalesce(failure_7d, 0) / 2 + 0.5",
+)  # fmt: skip
 
 
 def test_yesterdays_scores_come_out_again_until_a_vector_is_changed(
@@ -47,6 +56,15 @@ def test_yesterdays_scores_come_out_again_until_a_vector_is_changed(
         ("scores_repeat", True, 0), ("vectors_are_the_marts", True, 0),
         ("scores_repeat", False, 1), ("vectors_are_the_marts", False, 1),
     ]  # fmt: skip
+
+    # So is whatever a score says beside; of those from before precedents were kept nobody knows.
+    for number, change in enumerate(CHANGES, start=1):
+        admin.execute(
+            f"UPDATE ml.scores SET {change} WHERE score_id = (SELECT max(score_id) - %s FROM ml.scores)",  # type: ignore[call-overload]
+            (number,),
+        )
+    admin.execute("UPDATE ml.scores SET precedent = NULL WHERE score_id = (SELECT min(score_id) FROM ml.scores)")
+    assert skew.check(with_past, NOON - HOUR, NOON, NOON).checks[0].differing == 1 + len(CHANGES)
 
     # A share of them says how many it looked at; a version that is gone is told, not passed over.
     few_of_them = skew.check(with_past, NOON - HOUR, NOON, NOON, most=60)
