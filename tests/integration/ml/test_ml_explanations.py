@@ -81,6 +81,40 @@ def test_what_was_shown_is_explained_once_and_adds_up(
         assert "Model version" in told.output and "Missing readings: vibration 11:40 to 11:50" in told.output
 
 
+def test_of_more_than_five_reasons_people_see_the_five_strongest_each_of_another_measurement(
+    warehouse: Settings, admin: psycopg.Connection
+) -> None:
+    admin.execute(
+        "WITH kept AS (INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, anomaly_score,"
+        " severity, action_code, recommendation_text, confidence, model_version, shown_as)"
+        " VALUES ('r', 'PUMP-1', %s, 0.9, 'critical', 'reduce_speed', 'x', 1, '1', 'r') RETURNING *)"
+        " INSERT INTO serving.recommendations_serving (recommendation_id, equipment_id, timestamp, anomaly_score,"
+        " severity, action_code, recommendation_text, confidence, model_version) SELECT recommendation_id,"
+        " equipment_id, timestamp, anomaly_score, severity, action_code, recommendation_text, confidence,"
+        " model_version FROM kept",
+        (NOON,),
+    )
+    # By rank; what is stuck is another reason than what is far out.
+    ranked = (
+        "vibration_deviation_5m", "vibration_deviation_15m", "temperature_deviation_5m", "vibration_flat_minutes",
+        "power_deviation_5m", "temperature_deviation_60m", "speed_deviation_5m", "pressure_deviation_5m", "load_ratio",
+    )  # fmt: skip
+    for place, feature in enumerate(ranked, start=1):
+        admin.execute(
+            "INSERT INTO ml.explanations (recommendation_id, rank, channel, feature, measurement, window_minutes, unit,"
+            " direction, contribution, base_value, output_value, model_version)"
+            " VALUES ('r', %s, 't2', %s, %s, 5, 'σ', 'above', 1, 0, 9, '1')",
+            (place, feature, feature.split("_")[0]),
+        )
+    five = [ranked[place - 1] for place in (1, 3, 4, 5, 7)]
+    shown = admin.execute("SELECT feature, rank FROM serving.recommendation_reasons ORDER BY rank").fetchall()
+    assert shown == [(feature, place) for place, feature in enumerate(five, start=1)]
+    explanation = explanations.explain(warehouse, "r")
+    assert len(explanation.reasons) == len(ranked) and [reason.feature for reason in explanation.top] == five
+    told = [line for line in explanations.lines(explanation) if line[0].isdigit()]
+    assert [line.split(" ")[:2] for line in told] == [[f"{n}.", m.split("_")[0]] for n, m in enumerate(five, start=1)]
+
+
 def test_what_cannot_be_explained_says_why(site: Settings, admin: psycopg.Connection) -> None:
     with pytest.raises(ModelError, match="there is no recommendation 'rec-0'"):
         explanations.explain(site, "rec-0")

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from ml import card, registry, reproduce, training
+from ml import card, features, registry, reproduce, training
 from ml.__main__ import app
 from ml.errors import ModelError, RegistryError
 from ml.policy import Policy
@@ -91,6 +91,27 @@ def test_a_changed_feature_or_label_is_told_apart(
     assert moved == 120
     assert late.data is not None and "have other features" in late.data and "have another label" in late.data
     assert late.equal and late.from_kept
+
+
+def test_mlflow_itself_loads_a_version_with_its_signature_and_scores_its_example(
+    with_past: Settings, version: str
+) -> None:
+    registry.client(with_past)
+    import mlflow
+
+    model = mlflow.pyfunc.load_model(f"models:/{registry.MODEL}/{version}")
+    signature = model.metadata.signature
+    assert signature.inputs.input_names() == list(features.FEATURES)
+    assert {str(kind) for kind in signature.inputs.input_types()} == {"DataType.double"}
+    example = model.input_example
+    assert list(example.columns) == list(features.FEATURES) and len(example) == 5
+    # The actions that the same rows, and one that shakes, get from what a minute scores with.
+    example.loc[5] = example.loc[4] + [15.0 * name.startswith("vibration_deviation") for name in features.FEATURES]
+    expected = registry.load(with_past, version).score(example.to_numpy())
+    assert expected.action[5] == "schedule_maintenance"
+    assert list(model.predict(example)) == list(expected.action)
+    with pytest.raises(mlflow.exceptions.MlflowException, match="missing inputs"):
+        model.predict(example.drop(columns="load_ratio"))
 
 
 def test_what_a_training_was_made_of_is_kept(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from ml import feedback, gates, history, registry, training
 from ml.errors import HistoryFileError, ModelError
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
-from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 DAY = timedelta(days=1)
@@ -92,11 +92,27 @@ def test_a_champion_that_no_longer_fits_the_code_is_replaced_by_a_bootstrap(
     assert reason is not None and reason[0].startswith(f"champion {first.model_version} has other inputs")
 
 
-def test_two_trainings_at_once(with_past: Settings, policy: Policy) -> None:
-    with connect(with_past, Role.SCORE) as other:
-        other.execute("SELECT pg_advisory_lock(hashtext('ml.training'))")
-        with pytest.raises(ModelError, match="another training"):
-            training.train(with_past, NOON, policy)
+def test_of_two_trainings_at_once_one_is_told_to_wait(
+    with_past: Settings, admin: psycopg.Connection, policy: Policy
+) -> None:
+    few = policy.model_copy(update={"max_normal_rows": 2000, "min_training_rows": 200})
+    ready, ended = threading.Barrier(2), []
+
+    def train() -> None:
+        ready.wait()
+        try:
+            ended.append(training.train(with_past, NOON, few, bootstrap=True).outcome)
+        except ModelError as error:
+            ended.append(str(error))
+
+    both = [threading.Thread(target=train) for _ in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert ended == ["another training is under way; wait for it to end", "trained"]
+    runs = admin.execute("SELECT outcome, model_version FROM ml.training_runs").fetchall()
+    assert runs == [("trained", "1")] and registry.aliases(with_past).versions == {"champion": "1"}
 
 
 def _files(folder: Path, recommendations: str = SHOWN, answers: str = GIVEN) -> tuple[Path, Path]:
