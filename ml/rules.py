@@ -74,8 +74,9 @@ def judge(
 ) -> list[Verdict]:
     """Decide on all `candidates`, window by window and in each the most important first; `shown` is brought up to date.
 
-    A plant's operators share its budget of `policy.alarms_per_hour` each. Critical ones use it up, but are shown
-    beyond it.
+    A plant's operators share its budget of `policy.alarms_per_hour` each, counted by the ends of the windows that were
+    shown within the last hour. Critical ones use it up, but are shown beyond it. What makes an open one worse takes its
+    place, and is neither held back nor counted; a deferred one that comes back was counted when it was new.
     """
     since = moment - timedelta(hours=1)
     used: Counter[str] = Counter()

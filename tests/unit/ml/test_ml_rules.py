@@ -59,6 +59,22 @@ def test_no_operator_gets_more_than_the_budget_and_no_cause_is_open_twice(
             assert verdict.reason is not None and verdict.reason.startswith(("escalates:", "diagnoses:"))
 
 
+def test_the_budget_counts_what_is_new_and_holds_back_neither_critical_ones_nor_what_got_worse() -> None:
+    """A deferred one of two hours ago has come back; the hour's budget is two."""
+    assets = {name: Asset("P") for name in "ABCDEF"}
+    back = Shown("rec-0", NOON - timedelta(hours=2), "significant", "pending", 0.8, Cause("reduce_speed", "power"))
+    scores = (("A", 0.95), ("B", 0.8), ("C", 0.8), ("B", 0.95), ("D", 0.92), ("E", 0.8))
+    candidates = [
+        _candidate(number, machine, number, score, "reduce_speed", "power")
+        for number, (machine, score) in enumerate(scores, start=1)
+    ]
+    verdicts = judge(candidates, {"F": [back]}, assets, NOON + timedelta(minutes=6), Policy(alarms_per_hour=2))
+    assert [(v.reason or "shown").split(";")[0] for v in verdicts] == [
+        "shown", "shown", "alarm budget: 2 shown within the hour, 2 allowed", "escalates: it made rec-2 critical",
+        "shown", "alarm budget: 3 shown within the hour, 2 allowed",
+    ]  # fmt: skip
+
+
 def test_a_more_critical_asset_comes_first_and_then_what_its_downtime_costs() -> None:
     assets = {
         "cheap": Asset("P", 1, 10.0, "EUR"),
