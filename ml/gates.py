@@ -21,7 +21,7 @@ from typing import Any
 
 import psycopg
 
-from ml import criteria, evaluation, features, registry, shadow
+from ml import criteria, evaluation, registry, shadow
 from ml.criteria import Criterion, Decision, at_least, at_most, record, recorded, words
 from ml.errors import ContractError, ModelError, RegistryError
 from ml.policy import Policy
@@ -88,8 +88,9 @@ def _comparable(settings: Settings, champion: str | None, theirs: dict[str, floa
         return Criterion("champion", None, None, None, True, "there is no champion to compare with")
     if theirs:
         return Criterion("champion", None, None, None, True, f"champion {champion} was judged on the same time")
-    if registry.load(settings, champion).contract != features.contract():
-        reason = f"champion {champion} has another feature contract than the mart and can't score it any more"
+    fits = _fits(settings, champion)
+    if not fits.passed:
+        reason = f"champion {champion} can't score the mart any more: {fits.reason}"
         return Criterion("champion", None, None, None, True, reason)
     reason = f"champion {champion} was not judged on this training's held-out time: train again"
     return Criterion("champion", None, None, None, False, reason)
@@ -128,11 +129,12 @@ def _found(own: dict[str, float | None], theirs: dict[str, float | None], policy
 
 def _fits(settings: Settings, version: str) -> Criterion:
     """Whether a version sees the features that the mart has."""
-    contract = registry.load(settings, version).contract
-    same = contract == features.contract()
-    reason = f"feature contract {contract} of version {version} "
-    reason += "is the mart's" if same else f"is not the mart's {features.contract()}"
-    return Criterion("feature_contract", None, None, None, same, reason)
+    try:
+        registry.load(settings, version)
+    except ContractError as error:
+        return Criterion("feature_contract", None, None, None, False, str(error))
+    reason = f"the feature contract of version {version} is the mart's"
+    return Criterion("feature_contract", None, None, None, True, reason)
 
 
 def _by_chance(

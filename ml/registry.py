@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.errors import RegistryError
+from ml import features
+from ml.errors import ContractError, RegistryError
 from ml.scorecard import Scorecard
 from warehouse.roles import Role, url, write_private
 from warehouse.settings import Settings
@@ -266,17 +267,26 @@ def load_bundle(path: Path) -> EquipmentAnomalyDetector:
 
 
 def load(settings: Settings, version: str) -> Scorecard:
-    """The scorecard of a version, from `var/models` where its hash is right, else from the registry."""
+    """The scorecard of a version, from `var/models` where its hash is right, else from the registry.
+
+    Raises ContractError where it was trained on another feature contract: how its arrays lie is then not known either.
+    """
     place = folder(settings, version)
     try:
         manifest = json.loads((place / "manifest.json").read_text())
         if sha256(place / SCORECARD) == manifest[SCORECARD]:
             with np.load(place / SCORECARD, allow_pickle=False) as arrays:
+                _require_ours(version, str(arrays["contract"]))
                 return Scorecard.from_arrays(dict(arrays))
         _log.warning("%s is not what its manifest says; it is fetched again", place)
     except FileNotFoundError:
         _log.info("version %s is not under %s yet; it is fetched from the registry", version, place)
     return _fetch(settings, version)
+
+
+def _require_ours(version: str, contract: str) -> None:
+    if contract != features.contract():
+        raise ContractError(f"feature contract {contract} of version {version} is not the mart's {features.contract()}")
 
 
 def _fetch(settings: Settings, version: str) -> Scorecard:
@@ -295,7 +305,9 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
     digest = sha256(path)
     if digest != entry.tags.get(_HASH_TAG):
         raise RegistryError(f"version {version} of {MODEL} is refused: its bundle's hash is not the registered one")
-    scorecard = load_bundle(path).scorecard
+    bundle = load_bundle(path)
+    _require_ours(version, bundle.contract_)
+    scorecard = bundle.scorecard
     keep(settings, version, path, digest, scorecard)
     return scorecard
 

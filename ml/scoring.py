@@ -162,13 +162,10 @@ def replay(settings: Settings, since: datetime, until: datetime, moment: datetim
 
 
 def _load(settings: Settings, version: str) -> Scorecard:
-    card = registry.load(settings, version)
-    if card.contract != features.contract():
-        raise ContractError(
-            f"version {version} was trained on feature contract {card.contract}, this code and its mart have "
-            f"{features.contract()}: train again by python -m ml train --bootstrap"
-        )
-    return card
+    try:
+        return registry.load(settings, version)
+    except ContractError as error:
+        raise ContractError(f"{error}: train again by python -m ml train --bootstrap") from error
 
 
 def _dismiss(settings: Settings, challenger: str, moment: datetime) -> None:

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from ml import evaluation, reference, registry, sampling, watermark
-from ml.errors import ModelError
+from ml.errors import ContractError, ModelError
 from ml.features import FEATURES, contract, from_micros
 from ml.labels import Labelled
 from ml.parameters import chosen
@@ -193,9 +193,11 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
 def _comparable(settings: Settings, champion: str | None) -> Scorecard | None:
     if champion is None:
         return None
-    card = registry.load(settings, champion)
-    # A champion of another feature contract can't score these rows; the gate then has nothing to compare with.
-    return card if card.contract == contract() else None
+    try:
+        return registry.load(settings, champion)
+    except ContractError:
+        # It can't score these rows; the gate then has nothing to compare with.
+        return None
 
 
 def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:

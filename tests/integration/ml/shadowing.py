@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from ml import features, registry
-from ml.errors import RegistryError
+from ml import registry
+from ml.errors import ContractError, RegistryError
 from ml.registry import Aliases
 from warehouse.settings import Settings
 
@@ -22,13 +22,6 @@ FIGURES = {
     "latency_ms": 20.0, "bundle_mb": 2.0, "positive_windows": 60.0,
 }  # fmt: skip
 EVEN = {f"{name}_difference{end}": 0.0 for name in FIGURES for end in ("", "_low", "_high")}
-
-
-@dataclass(frozen=True)
-class Card:
-    """What a gate reads of a loaded version."""
-
-    contract: str
 
 
 @dataclass
@@ -57,8 +50,9 @@ class Registry:
             else:
                 self.aliases[alias] = version
 
-    def load(self, settings: Settings, version: str) -> Card:
-        return Card("another" if version in self.old else features.contract())
+    def load(self, settings: Settings, version: str) -> None:
+        if version in self.old:
+            raise ContractError(f"feature contract another of version {version} is not the mart's own")
 
 
 def in_memory(patch: pytest.MonkeyPatch, **aliases: str) -> Registry:

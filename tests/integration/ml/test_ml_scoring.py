@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 import subprocess
 import sys
 import time
 from datetime import timedelta
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -219,3 +222,22 @@ def test_history_that_is_rebuilt_is_not_scored_all_over(trained: Settings, build
     build(moment - timedelta(minutes=2), moment)
     result = scoring.score(trained, moment + timedelta(days=20))
     assert (result.windows, result.scored) == (6, 0), "only what was scored before is looked at again"
+
+
+def test_a_version_of_another_contract_is_told_though_its_arrays_lie_otherwise(
+    trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = registry.aliases(trained)[registry.CHAMPION]
+    assert version is not None
+    place = registry.folder(trained, version)
+    np.savez(place / registry.SCORECARD, contract=np.array("of before"))
+    manifest = json.loads((place / "manifest.json").read_text())
+    manifest[registry.SCORECARD] = registry.sha256(place / registry.SCORECARD)
+    (place / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ContractError, match=f"feature contract of before of version {version} is not the mart's"):
+        registry.load(trained, version)
+    # And one that has to be fetched.
+    shutil.rmtree(place)
+    monkeypatch.setattr("ml.features.contract", lambda: "another")
+    with pytest.raises(ContractError, match=f"of version {version} is not the mart's another"):
+        registry.load(trained, version)

@@ -83,7 +83,7 @@ def test_a_champion_that_no_longer_fits_the_code_is_replaced_by_a_bootstrap(
     assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version
     training.train(with_past, NOON, policy, bootstrap=True)
     assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version, "one that can score stays"
-    monkeypatch.setattr("ml.training.contract", lambda: "another")
+    monkeypatch.setattr("ml.features.contract", lambda: "another")
     training.train(with_past, NOON, policy)
     assert registry.aliases(with_past)[registry.CHAMPION] == first.model_version, "a retraining leaves it to the gates"
     last = training.train(with_past, NOON, policy, bootstrap=True)
