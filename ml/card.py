@@ -93,13 +93,14 @@ def publish(settings: Settings, version: str) -> str:
         raise ModelError(f"the run of version {version} has kept no rows to draw its card from")
     sample = sampling.Sample.from_arrays(kept)
     _, held_out = sampling.split(sample, training.policy)
+    _, ahead, _ = sampling.split_ahead(sample, training.policy)
     card = registry.load(settings, version)
     scores = card.score(held_out.windows.x, held_out.windows.equipment)
     text = write(training, held_out, scores, sample.step, card.bands)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "figures"
         folder.mkdir()
-        drawn = figures.draw(card, held_out, scores, sample.step, training.policy.seed, folder)
+        drawn = figures.draw(card, held_out, scores, ahead, training.policy.seed, folder)
         if not drawn:
             text += "\nNo pictures: the held-out time has one class only.\n"
         (Path(place) / CARD).write_text(text)
@@ -112,7 +113,7 @@ def write(training: Training, held_out: Labelled, scores: Scores, step: int, ban
     version = training.row["model_version"]
     sections = {
         "Data": _data(training.row, held_out, step),
-        "Figures on the held-out time": _table(training, held_out, scores, step),
+        "Figures on the held-out time": _table(training, held_out, scores),
         "Bands on held-out normal operation": _bands(held_out, scores, step, bands),
         "Leakage guards": _guards(training.row, training.policy),
         "Limits": _limits(training.row, training.policy, held_out),
@@ -135,7 +136,7 @@ def _data(row: dict[str, Any], held_out: Labelled, step: int) -> str:
             f" What ended after {_at(row['held_out_from'])} judged, the rest taught.",
             f"- {row['training_rows']:,} rows taught, {row['positive_rows']:,} of them with a known fault;"
             f" {row['held_out_rows']:,} judged, {int(held_out.positive.sum()):,} of them with one. A normal row stands"
-            f" for {step} minutes.",
+            f" for {step} minutes, for one where all of them were taken: around an answer.",
             "- Labels are failures and corrective work orders of the CMMS, and operators' answers, as known at that"
             " moment. Stopped machines and maintenance are left out.",
         )
@@ -146,8 +147,8 @@ def _guards(row: dict[str, Any], policy: Policy) -> str:
     origin = f"are of search {row['tuning_id']}, which saw nothing of" if row["tuning_id"] else "were not searched on"
     return "\n".join(
         (
-            "- Split by time: what judges is later than what teaches, and a fault whose failure came after the split"
-            " teaches nothing.",
+            "- Split by time: what judges is later than what teaches, and a failure, answer or outcome that was known"
+            " after the split teaches nothing before it.",
             f"- Rows are taken as they were {policy.grace_minutes} minutes after their end at the latest: the vector"
             " that was scored first, else the mart's row if nothing in it came later.",
             f"- Nothing from {policy.clear_days:g} days before a failure until it is repaired counts as normal.",
@@ -165,6 +166,8 @@ def _limits(row: dict[str, Any], policy: Policy, held_out: Labelled) -> str:
         (
             judged,
             "- Windows before a failure that show nothing yet are not counted as faults: recall is of what shows.",
+            "- Alarms and chatter are counted on rows that lie ten minutes apart or more, but for the hours before a"
+            " failure: what comes and goes faster than about every twenty minutes is not seen.",
             f"- Machines with fewer than {policy.commissioning_windows} normal rows take the spread of all others.",
         )
     )
@@ -184,8 +187,8 @@ def _at(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _table(training: Training, held_out: Labelled, scores: Scores, step: int) -> str:
-    spans = intervals(held_out, scores, step, training.policy.seed)
+def _table(training: Training, held_out: Labelled, scores: Scores) -> str:
+    spans = intervals(held_out, scores, training.policy.seed)
     against = f"champion then ({training.champion})" if training.champion else "champion then (none)"
     lines = [f"| figure | this version | interval | {against} |", "|---|---|---|---|"]
     for name, value in training.figures.items():
@@ -201,13 +204,13 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:,.4g}"
 
 
-def intervals(held_out: Labelled, scores: Scores, step: int, seed: int) -> dict[str, tuple[float, float]]:
-    """90 % block-bootstrap intervals of the figures that count windows, by machine and day."""
+def intervals(held_out: Labelled, scores: Scores, seed: int) -> dict[str, tuple[float, float]]:
+    """90 % block-bootstrap intervals of the figures that count minutes, by machine and day."""
     if not len(held_out):
         return {}
-    raised, positive = scores.anomaly >= ALERT_THRESHOLD, held_out.positive
+    raised, positive, minutes = scores.anomaly >= ALERT_THRESHOLD, held_out.positive, held_out.minutes
     block = blocks(held_out.windows.equipment, held_out.windows.ends)
-    hits, false = (raised & positive).astype(float), (raised & ~positive).astype(float)
+    hits, false = raised * positive * minutes, raised * ~positive * minutes
 
     def share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> tuple[float, float]:
         def statistic(weights: NDArray[np.float64]) -> float:
@@ -217,14 +220,14 @@ def intervals(held_out: Labelled, scores: Scores, step: int, seed: int) -> dict[
         return interval(statistic, block, draws=300, seed=seed)
 
     return {
-        "precision": share(hits, hits + false * step),
-        "recall": share(hits, positive.astype(float)),
-        "false_alarm_rate": share(false, (~positive).astype(float)),
+        "precision": share(hits, hits + false),
+        "recall": share(hits, positive * minutes),
+        "false_alarm_rate": share(false, ~positive * minutes),
     }
 
 
 def _bands(held_out: Labelled, scores: Scores, step: int, bands: Bands) -> str:
-    normal = ~held_out.positive
+    normal = ~held_out.positive & ~held_out.asked
     windows = held_out.windows.take(normal)
     if not len(windows):
         return "None in the held-out time."

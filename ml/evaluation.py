@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from ml.calibration import band_figures, band_rates
 from ml.episodes import MINUTE, episodes
 from ml.features import from_micros
 from ml.labels import Labelled
-from ml.scorecard import SHUTDOWN, Scorecard
+from ml.scorecard import SHUTDOWN, Scorecard, Scores
 
 ALERT_THRESHOLD = 0.7
 LATENCY_BATCH = 1000
@@ -30,55 +29,64 @@ WEEK = 7 * 24 * 60
 
 
 def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, float]:
-    """Figures at the alert threshold on `held_out`, whose normal rows stand for `step` minutes each.
+    """Figures at the alert threshold on `held_out`, whose evenly drawn rows stand for `step` minutes each.
 
-    `precision`, `recall` and `false_alarm_rate` count windows; `event_recall` counts failures that an alert
-    came before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as
-    far as the rows show them; `episodes_weekly_*` are false-alarm episodes a machine-week from each band on, stated and
-    as measured on normal rows, with an interval; `action_accuracy` is over positive windows that were raised, as are
-    the Brier score of the confidence and how far it lies from it; `ttf_error_h` is a median. NaN where there was
-    nothing to count.
+    `precision`, `recall` and `false_alarm_rate` are of minutes; `event_recall` counts failures that an alert came
+    before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as far as
+    the rows show them: but for the hours before failures they lie ten minutes apart or more, and what comes and goes
+    faster is not seen. Rows that are there for their answer count for their minutes and for no episode: only a
+    champion's own alarms are answered, and a candidate's elsewhere would be looked at less closely.
+
+    `episodes_weekly_*` are false-alarm episodes a machine-week from each band on, stated and as measured on normal
+    rows, with an interval; `action_accuracy` is over positive windows that were raised, as are the Brier score of the
+    confidence and how far it lies from it; `ttf_error_h` is a median. NaN where there was nothing to count.
     """
     windows = held_out.windows
     scores = scorecard.score(windows.x, windows.equipment)
     raised = scores.anomaly >= ALERT_THRESHOLD
     positive = held_out.positive
-    hits, misses = int((raised & positive).sum()), int((~raised & positive).sum())
-    false, normal = int((raised & ~positive).sum()), int((~positive).sum())
+    hits, faulty = held_out.minutes[raised & positive].sum(), held_out.minutes[positive].sum()
+    false, normal = held_out.minutes[raised & ~positive].sum(), held_out.minutes[~positive].sum()
     found = {int(event) for event in held_out.event[raised & (held_out.event >= 0)]}
     failures = {int(event) for event in held_out.event[held_out.event >= 0]}
-    told = raised & positive
-    right = scores.action[told] == held_out.action[told]
-    # A shutdown said within the hour before a failure was right, whatever else would have mended it.
-    right |= (scores.action[told] == SHUTDOWN) & (held_out.hours[told] <= 1.0)
-    sure, ones = scores.confidence[told], np.ones(int(told.sum()))
+    raised_faults, right = told(held_out, scores)
+    sure, weight = scores.confidence[raised_faults], held_out.minutes[raised_faults]
     both = positive & np.isfinite(scores.hours_to_failure) & np.isfinite(held_out.hours)
     error = np.abs(scores.hours_to_failure[both] - held_out.hours[both])
     days = max((int(windows.ends.max()) - int(windows.ends.min())) / 86_400e6, 1e-9) if len(windows) else np.nan
     machines = max(len(set(windows.equipment)), 1)
-    totals = _totals(raised, held_out, step).sum(axis=0)
-    calm, bands = ~positive, scorecard.bands
+    totals = _totals(raised, held_out).sum(axis=0)
+    calm, bands = ~positive & ~held_out.asked, scorecard.bands
     rates = band_rates(
         windows.equipment[calm], windows.ends[calm], scores.anomaly[calm], bands.stated, step, bands.minutes
     )
     return {
         **band_figures(rates),
-        "precision": hits / (hits + false * step) if hits + false else np.nan,
-        "recall": hits / (hits + misses) if hits + misses else np.nan,
+        "precision": hits / (hits + false) if hits + false else np.nan,
+        "recall": hits / faulty if faulty else np.nan,
         "event_recall": len(found) / len(failures) if failures else np.nan,
         "false_alarm_rate": false / normal if normal else np.nan,
-        "false_windows_per_machine_week": false * step / (days * machines) * 7 if normal else np.nan,
+        "false_windows_per_machine_week": false / (days * machines) * 7 if normal else np.nan,
         "alarm_rate": _ALARMS["alarm_rate"](totals),
         "chatter_rate": _ALARMS["chatter_rate"](totals),
-        "action_accuracy": float(right.mean()) if len(right) else np.nan,
-        "confidence_brier": reliability.brier(sure, right, ones),
-        "confidence_error": reliability.expected_calibration_error(sure, right, ones),
+        "action_accuracy": float(np.average(right, weights=weight)) if len(right) else np.nan,
+        "confidence_brier": reliability.brier(sure, right, weight),
+        "confidence_error": reliability.expected_calibration_error(sure, right, weight),
         "ttf_error_h": float(np.median(error)) if len(error) else np.nan,
         "latency_ms": latency_ms(scorecard, held_out),
         "windows": float(len(windows)),
         "positive_windows": float(positive.sum()),
         "failures": float(len(failures)),
     }
+
+
+def told(held_out: Labelled, scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The rows (k,) with a fault that were raised, and whether the action said of them was right (k,)."""
+    rows = np.flatnonzero((scores.anomaly >= ALERT_THRESHOLD) & held_out.positive)
+    right = scores.action[rows] == held_out.action[rows]
+    # A shutdown said within the hour before a failure was right, whatever else would have mended it.
+    right |= (scores.action[rows] == SHUTDOWN) & (held_out.hours[rows] <= 1.0)
+    return rows, np.asarray(right, bool)
 
 
 def _ratio(over: int, under: int, times: float = 1.0) -> Callable[[NDArray[np.float64]], float]:
@@ -89,14 +97,15 @@ def _ratio(over: int, under: int, times: float = 1.0) -> Callable[[NDArray[np.fl
 _ALARMS = {"precision": _ratio(0, 1), "recall": _ratio(0, 2), "alarm_rate": _ratio(3, 5), "chatter_rate": _ratio(4, 5)}
 
 
-def _totals(raised: NDArray[np.bool_], held_out: Labelled, step: int) -> NDArray[np.float64]:
-    """What the windows (n,) add up to, a row (n, 6) each: hits, raised minutes, fault minutes, episodes that begin with
-    it, chattering ones, machine-weeks."""
-    windows, positive = held_out.windows, held_out.positive
-    stands = np.where(positive, 1.0, step)
-    begins, chatters = _episodes(windows.equipment, windows.ends, raised)
+def _totals(raised: NDArray[np.bool_], held_out: Labelled) -> NDArray[np.float64]:
+    """What the windows (n,) add up to, a row (n, 6) each: hits, raised and fault minutes, episodes that begin with it,
+    chattering ones, machine-weeks."""
+    windows, positive, minutes = held_out.windows, held_out.positive, held_out.minutes
+    begins, chatters = np.zeros(len(windows), bool), np.zeros(len(windows), bool)
+    fair = np.flatnonzero(~held_out.asked)
+    begins[fair], chatters[fair] = _episodes(windows.equipment[fair], windows.ends[fair], raised[fair])
     return np.column_stack(
-        [raised & positive, raised * stands, positive, begins, chatters, stands / WEEK]
+        [raised * positive * minutes, raised * minutes, positive * minutes, begins, chatters, minutes / WEEK]
     ).astype(float)  # fmt: skip
 
 
@@ -119,7 +128,7 @@ def _episodes(
     return begins, chatters
 
 
-def differences(candidate: Scorecard, champion: Scorecard, held_out: Labelled, step: int) -> dict[str, float]:
+def differences(candidate: Scorecard, champion: Scorecard, held_out: Labelled) -> dict[str, float]:
     """Candidate's minus champion's precision, recall, alarm and chatter rate on the same windows, each with the ends of
     its LEVEL interval: `…_difference`, `…_difference_low`, `…_difference_high`.
 
@@ -133,7 +142,7 @@ def differences(candidate: Scorecard, champion: Scorecard, held_out: Labelled, s
     both = []
     for card in (candidate, champion):
         raised = card.score(windows.x, windows.equipment).anomaly >= ALERT_THRESHOLD
-        rows = _totals(raised, held_out, step)
+        rows = _totals(raised, held_out)
         both.append(np.column_stack([np.bincount(block, weights=column) for column in rows.T]))
     figures = {}
     for name, figure in _ALARMS.items():
@@ -213,13 +222,3 @@ def load(connection: psycopg.Connection, training_id: str, version: str) -> dict
         (training_id, version),
     )
     return dict(rows.fetchall())
-
-
-def held_out_since(connection: psycopg.Connection, version: str) -> datetime | None:
-    """Where the held-out time of a version's own training began, or None where it is not known."""
-    row = connection.execute(
-        "SELECT min(e.held_out_from) FROM ml.evaluations AS e JOIN ml.training_runs AS t USING (training_id)"
-        " WHERE t.model_version = %s AND e.model_version = %s",
-        (version, version),
-    ).fetchone()
-    return row[0] if row else None

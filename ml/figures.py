@@ -1,4 +1,4 @@
-"""Pictures of how a version did on its held-out time. Normal rows count as the minutes that they stand for."""
+"""Pictures of how a version did on its held-out time. Rows count as the minutes that they stand for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
+from ml import evaluation, reliability
+from ml.ahead import Ahead
 from ml.evaluation import ALERT_THRESHOLD
 from ml.features import FEATURES, MEASUREMENTS
 from ml.labels import Labelled
@@ -19,20 +21,26 @@ from ml.scorecard import CONTINUE, Scorecard, Scores
 
 # Permuting a sensor costs as much as scoring the rows again, a score of sensors and kinds of features each.
 IMPORTANCE_ROWS = 1000
-BINS = 10
+# (as told, share that came true, minutes) of each bin, by name.
+Curves = dict[str, list[tuple[float, float, float]]]
 
 
-def draw(card: Scorecard, held_out: Labelled, scores: Scores, step: int, seed: int, folder: Path) -> list[Path]:
-    """Write the pictures of `held_out` (n,) under `scores` to `folder`; none where it has one class only."""
+def draw(card: Scorecard, held_out: Labelled, scores: Scores, ahead: Ahead, seed: int, folder: Path) -> list[Path]:
+    """Write the pictures of `held_out` (n,) under `scores` to `folder`; none where it has one class only.
+
+    What people are told as a probability is held against what came: the confidence on the faults that were raised, and
+    on `ahead` the failure within each horizon that the card looks to.
+    """
     if not 0 < held_out.positive.sum() < len(held_out):
         return []
-    weight = np.where(held_out.positive, 1.0, float(step))
+    weight = held_out.minutes
     drawn: dict[str, Callable[[Axes], None]] = {
         "confusion_matrix": lambda axes: _confusion(axes, held_out, scores, weight),
         "roc_curve": lambda axes: _roc(axes, held_out.positive, scores.anomaly, weight),
         "precision_recall_curve": lambda axes: _precision_recall(axes, held_out.positive, scores.anomaly, weight),
-        "calibration": lambda axes: _calibration(axes, held_out.positive, scores.supervised, weight),
-        "feature_importance": lambda axes: _importance(axes, importance(card, held_out, step, seed)),
+        "confidence_calibration": lambda axes: _calibration(axes, confidence_curve(held_out, scores), "Confidence"),
+        "horizon_calibration": lambda axes: _calibration(axes, horizon_curves(card, ahead), "Failure ahead"),
+        "feature_importance": lambda axes: _importance(axes, importance(card, held_out, seed)),
     }
     paths = []
     for name, draw_on in drawn.items():
@@ -55,7 +63,7 @@ def confusion(held_out: Labelled, action: NDArray[Any], weight: NDArray[np.float
     return names, counts
 
 
-def importance(card: Scorecard, held_out: Labelled, step: int, seed: int) -> list[tuple[str, float]]:
+def importance(card: Scorecard, held_out: Labelled, seed: int) -> list[tuple[str, float]]:
     """How much average precision falls when a sensor's features are shuffled among the rows, largest first.
 
     A sensor's deviations are shuffled together, for a window of 15 minutes tells what one of 5 does. On at most
@@ -67,22 +75,22 @@ def importance(card: Scorecard, held_out: Labelled, step: int, seed: int) -> lis
     taken = np.concatenate([random.permutation(rows)[:most] for rows in (positive, normal)])
     rows = held_out.take(np.sort(taken))
     # What was left out of either class is made up for.
-    weight = np.where(rows.positive, len(positive), step * len(normal)) / np.where(
-        rows.positive, rows.positive.sum(), (~rows.positive).sum()
-    )
+    weight = rows.minutes.copy()
+    for whole, part in ((positive, rows.positive), (normal, ~rows.positive)):
+        weight[part] *= held_out.minutes[whole].sum() / weight[part].sum()
 
     def precision(x: NDArray[np.float64]) -> float:
         anomaly = card.score(x, rows.windows.equipment).anomaly
         return float(average_precision_score(rows.positive, anomaly, sample_weight=weight))
 
-    whole = precision(rows.windows.x)
+    unshuffled = precision(rows.windows.x)
     falls = []
     for name, columns in _groups().items():
         if np.isnan(rows.windows.x[:, columns]).all():
             continue
         shuffled = rows.windows.x.copy()
         shuffled[:, columns] = shuffled[random.permutation(len(rows))][:, columns]
-        falls.append((name, whole - precision(shuffled)))
+        falls.append((name, unshuffled - precision(shuffled)))
     return sorted(falls, key=lambda pair: -pair[1])
 
 
@@ -113,7 +121,8 @@ def _roc(axes: Axes, positive: NDArray[Any], score: NDArray[Any], weight: NDArra
     axes.plot(false, true)
     axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
     raised = score >= ALERT_THRESHOLD
-    axes.plot(raised[~positive].mean(), raised[positive].mean(), "o", label=f"score {ALERT_THRESHOLD:g}")
+    at = [np.average(raised[part], weights=weight[part]) for part in (~positive, positive)]
+    axes.plot(*at, "o", label=f"score {ALERT_THRESHOLD:g}")
     axes.set(xlabel="share of normal windows raised", ylabel="share of fault windows raised", title="ROC")
     axes.legend()
 
@@ -128,26 +137,39 @@ def _precision_recall(axes: Axes, positive: NDArray[Any], score: NDArray[Any], w
     axes.legend()
 
 
-def _calibration(axes: Axes, positive: NDArray[Any], probability: NDArray[Any], weight: NDArray[np.float64]) -> None:
-    said, was, _ = reliability(positive, probability, weight)
+def confidence_curve(held_out: Labelled, scores: Scores) -> Curves:
+    """How often the action was the right one, by the confidence that was told with it, on faults that were raised."""
+    told, right = evaluation.told(held_out, scores)
+    return {"right action": reliability.reliability(scores.confidence[told], right, held_out.minutes[told])}
+
+
+def horizon_curves(card: Scorecard, ahead: Ahead) -> Curves:
+    """How often a machine failed within each horizon that the card looks to, by P(failure within it) as told."""
+    if card.horizons is None or not len(ahead):
+        return {}
+    outlook = card.horizons.outlook(ahead.windows.x)
+    said = {name: getattr(outlook, f"failure_{name}") for name in evaluation.HORIZONS}
+    return {
+        f"within {name}": reliability.reliability(p, ahead.hours <= evaluation.HORIZONS[name], ahead.weight)
+        for name, p in said.items() if not np.isnan(p).any()
+    }  # fmt: skip
+
+
+def _calibration(axes: Axes, curves: Curves, title: str) -> None:
     axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
-    axes.plot(said, was, marker="o")
+    for name, rows in curves.items():
+        said, came, minutes = (np.array([row[k] for row in rows]) for k in range(3))
+        (line,) = axes.plot(said, came, marker="o", label=f"{name} ({minutes.sum():,.0f} minutes)")
+        for x, y, count in zip(said, came, minutes, strict=True):
+            axes.annotate(
+                f"{count:,.0f}", (x, y), (4, 4), textcoords="offset points", fontsize=7, color=line.get_color()
+            )
     axes.set(
-        xlabel="P(known fault), mean of the bin", ylabel="share of faults in the bin", xlim=(0, 1), ylim=(0, 1.02),
-        title="Calibration of the classifier",
+        xlabel="as told, mean of the bin", ylabel="share that came true", xlim=(0, 1), ylim=(0, 1.02),
+        title=f"{title}: as told and as it came" if curves else f"{title}: nothing of it in the held-out time",
     )  # fmt: skip
-
-
-def reliability(
-    positive: NDArray[Any], probability: NDArray[Any], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(mean probability, share of faults, weight) of each of BINS equal bins that has rows."""
-    place = np.minimum((probability * BINS).astype(int), BINS - 1)
-    total = np.bincount(place, weight, BINS).astype(float)
-    filled = total > 0
-    said = np.bincount(place, weight * probability, BINS)[filled] / total[filled]
-    was = np.bincount(place, weight * positive, BINS)[filled] / total[filled]
-    return said, was, total[filled]
+    if curves:
+        axes.legend()
 
 
 def _importance(axes: Axes, falls: list[tuple[str, float]]) -> None:

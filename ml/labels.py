@@ -57,6 +57,12 @@ class Event:
     over: int
     failed: bool
     shut_down: bool = False  # its work order says that it took an emergency shutdown
+    available: int = 0  # when its record was there to be read
+
+    @property
+    def known(self) -> int:
+        """When the plant could have known of it: not before it happened."""
+        return max(self.at, self.available)
 
     @property
     def action(self) -> str:
@@ -72,17 +78,25 @@ class Judgment:
     until: int
     label: str
     action: str | None
+    judged_at: int
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """Windows with what they are known to have been; rows that nobody can be sure of are left out."""
+    """Windows with what they are known to have been; rows that nobody can be sure of are left out.
+
+    `weight` is what a row counts for in learning, `minutes` what it counts for where a rate or a share is worked out.
+    """
 
     windows: Windows
     action: NDArray[Any]
     hours: NDArray[np.float64]  # to the failure, NaN where none followed
     weight: NDArray[np.float64]
     event: NDArray[np.int64]  # index of the event, −1 where none
+    minutes: NDArray[np.float64]  # of the machine's running time that the row stands for
+    # Drawn for its answer alone. Only what a champion raised is answered, so that these rows are no fair draw of time.
+    asked: NDArray[np.bool_]
+    known: NDArray[np.int64]  # when the label was known, microseconds; 0 where nothing had to be told
 
     @property
     def positive(self) -> NDArray[np.bool_]:
@@ -96,24 +110,28 @@ class Labelled:
         """The rows of a mask or an index array."""
         return replace(
             self, windows=self.windows.take(rows), action=self.action[rows], hours=self.hours[rows],
-            weight=self.weight[rows], event=self.event[rows],
+            weight=self.weight[rows], event=self.event[rows], minutes=self.minutes[rows], asked=self.asked[rows],
+            known=self.known[rows],
         )  # fmt: skip
 
 
 def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
-    """Failures, and corrective work orders that belong to none, known at `moment`."""
+    """Failures, and corrective work orders that belong to none, known at `moment`.
+
+    A record that was changed in place counts as it is now, from when it first was there.
+    """
     rows = connection.execute(
         """
         SELECT f.failure_id, f.equipment_id, f.failure_mode, f.failed_at,
                coalesce(f.repaired_at, w.completed_at, f.failed_at + interval '24 hours'), true,
-               coalesce(w.action_taken ~* %(shut_down)s, false)
+               coalesce(w.action_taken ~* %(shut_down)s, false), f.available_at
         FROM raw.cmms_failures AS f
         LEFT JOIN raw.cmms_work_orders AS w ON w.work_order_id = f.work_order_id AND w.available_at <= %(moment)s
         WHERE f.available_at <= %(moment)s
         UNION ALL
         SELECT w.work_order_id, w.equipment_id, coalesce(w.problem_code, ''), w.opened_at,
                coalesce(w.completed_at, w.opened_at + interval '24 hours'), false,
-               coalesce(w.action_taken ~* %(shut_down)s, false)
+               coalesce(w.action_taken ~* %(shut_down)s, false), w.available_at
         FROM raw.cmms_work_orders AS w
         WHERE w.available_at <= %(moment)s AND (w.kind = 'corrective' OR w.problem_code = ANY(%(modes)s))
             AND coalesce(lower(w.problem_code), '') <> ALL(%(nothing)s)
@@ -129,23 +147,36 @@ def events(connection: psycopg.Connection, moment: datetime) -> list[Event]:
         {"moment": moment, "modes": list(ACTION_OF_MODE), "nothing": list(NOTHING_FOUND), "shut_down": _SHUT_DOWN},
     )
     return [
-        Event(name, machine, mode, micros(at), micros(over), failed, shut_down)
-        for name, machine, mode, at, over, failed, shut_down in rows
+        Event(name, machine, mode, micros(at), micros(over), failed, shut_down, micros(available))
+        for name, machine, mode, at, over, failed, shut_down, available in rows
     ]
 
 
 def judgments(connection: psycopg.Connection, moment: datetime) -> list[Judgment]:
     """What answers and their outcomes came to, as known at `moment`; undecided ones say nothing."""
     rows = connection.execute(
-        "SELECT equipment_id, from_ts, to_ts, label, action_code FROM ml.verdicts_at(%s)"
+        "SELECT equipment_id, from_ts, to_ts, label, action_code, judged_at FROM ml.verdicts_at(%s)"
         " WHERE label <> 'undecided' ORDER BY label_id",
         (moment,),
     )
-    return [Judgment(machine, micros(a), micros(b), label, action) for machine, a, b, label, action in rows]
+    return [
+        Judgment(machine, micros(since), micros(until), label, action, micros(judged_at))
+        for machine, since, until, label, action, judged_at in rows
+    ]
 
 
-def label(windows: Windows, known: list[Event], answers: list[Judgment], policy: Policy, known_until: int) -> Labelled:
-    """Label `windows` by `known` events and `answers`; rows in doubt are dropped.
+def label(
+    windows: Windows,
+    known: list[Event],
+    answers: list[Judgment],
+    policy: Policy,
+    known_until: int,
+    minutes: NDArray[np.float64],
+    asked: NDArray[np.bool_],
+) -> Labelled:
+    """Label `windows` (n,) by `known` events and `answers`; rows in doubt are dropped.
+
+    `minutes` (n,) and `asked` (n,) are of the draw, see `Labelled`.
 
     - The last `policy.positive_hours` before an event are its fault, but only where something is out of its normal
       spread: a fault whose signs don't show yet teaches nothing but noise.
@@ -158,6 +189,7 @@ def label(windows: Windows, known: list[Event], answers: list[Judgment], policy:
     hours = np.full(count, np.nan)
     weight = np.ones(count)
     event = np.full(count, -1)
+    told = np.zeros(count, np.int64)
     doubtful = np.zeros(count, bool)
     fault = np.zeros(count, bool)
     rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
@@ -169,11 +201,11 @@ def label(windows: Windows, known: list[Event], answers: list[Judgment], policy:
         ends = windows.ends[rows]
         doubtful[rows[(ends > item.at - clear) & (ends <= item.over + 2 * HOUR)]] = True
         before = rows[(ends > item.at - positive) & (ends <= item.at)]
-        fault[before], action[before], event[before] = True, item.action, index
+        fault[before], action[before], event[before], told[before] = True, item.action, index, item.known
         # A fault that was caught in time says that the failure was at least as far off, not how far.
         if item.failed and item.mode not in SENSOR_MODES:
             hours[before] = (item.at - windows.ends[before]) / HOUR
-    shows = _shows(windows, ~doubtful)
+    shows = _shows(windows, ~doubtful, policy.commissioning_windows)
     taken = np.where(fault, shows, ~doubtful)
     for answer in answers:
         rows = rows_of.get(answer.equipment_id)
@@ -187,17 +219,18 @@ def label(windows: Windows, known: list[Event], answers: list[Judgment], policy:
         else:
             rows = rows[~doubtful[rows]]
             weight[rows] = REJECTED_WEIGHT
-    return Labelled(windows, action, hours, weight, event).take(np.flatnonzero(taken))
+        told[rows] = np.maximum(told[rows], answer.judged_at)
+    return Labelled(windows, action, hours, weight, event, minutes, asked, told).take(np.flatnonzero(taken))
 
 
-def _shows(windows: Windows, normal: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where any detected feature lies outside its machine's normal spread."""
+def _shows(windows: Windows, normal: NDArray[np.bool_], commissioning_windows: int) -> NDArray[np.bool_]:
+    """Where any detected feature lies outside its machine's normal spread; a new machine's is that of all."""
     values = detected(windows.x)
     pooled = detector_scale(windows.x[normal])
     shows = np.zeros(len(windows), bool)
     for name in set(windows.equipment):
         rows = windows.equipment == name
         own = windows.x[rows & normal]
-        scale = detector_scale(own) if len(own) >= 300 else pooled
+        scale = detector_scale(own) if len(own) >= commissioning_windows else pooled
         shows[rows] = np.abs(in_spreads(values[rows], scale)).max(axis=1) > SHOWS_AT
     return shows

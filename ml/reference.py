@@ -199,7 +199,8 @@ def keep(connection: psycopg.Connection, version: str, card: Scorecard, training
     A model scores rows that it learnt from lower than new ones, so the scores' reference is time that it hadn't seen.
     """
     normal, later = (
-        rows.take(np.flatnonzero(~rows.positive & on_grid(rows.windows.ends))).windows for rows in (training, held_out)
+        rows.take(np.flatnonzero(~rows.positive & ~rows.asked & on_grid(rows.windows.ends))).windows
+        for rows in (training, held_out)
     )
     found = build(normal)
     if len(later):

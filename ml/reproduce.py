@@ -145,6 +145,8 @@ def compare(then: Sample, now: Sample) -> list[str]:
         "are new": len(theirs) - len(both),
         "have other features": int((~same.all(axis=1)).sum()),
         "have another label": int(labels.sum()),
+        "stand for other minutes": int(((one.minutes != other.minutes) | (one.asked != other.asked)).sum()),
+        "have a label that was known at another time": int((one.known != other.known).sum()),
     }
     words = [f"{count:,} {what}" for what, count in counted.items() if count]
     if (then.since, then.until) != (now.since, now.until):

@@ -1,7 +1,8 @@
 """Which rows of `marts.ml_training_set` a model is trained and judged on, as of a moment.
 
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
-over machines and time, and weigh `step` when rates are worked out; every row near a failure or an answer is taken.
+over machines and time; every row near a failure or an answer is taken. When rates are worked out, a row counts for the
+minutes that it stands for: `step`, or one where all of them were taken.
 
 They are thinned to one minute of ten (`ml.grid`), for a first build writes no more of the past: its
 sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
@@ -10,7 +11,8 @@ sparse days and the dense ones that came after then weigh alike. A short and den
 from __future__ import annotations
 
 import hashlib
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,11 +24,13 @@ from ml import features, watermark
 from ml.ahead import Ahead, label_ahead
 from ml.errors import ModelError
 from ml.features import Windows, micros
-from ml.grid import GRID_MINUTES, sql_on_grid
+from ml.grid import GRID_MINUTES, on_grid, sql_on_grid
 from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import Policy
+from ml.scorecard import CONTINUE
 
+Stretch = tuple[str, int, int]  # machine, and after when until when in microseconds
 # A row is as it was at its time where nothing that it was made from came later than the grace.
 _USABLE = "g.window_end <= %(moment)s AND g.available_at <= g.window_end + %(grace)s"
 # Minutes since 1970 that a window ends on.
@@ -49,7 +53,7 @@ _NEAR = (
 
 @dataclass(frozen=True)
 class Sample:
-    """Labelled rows up to a moment; normal ones stand for `step` minutes each."""
+    """Labelled rows up to a moment; those of the thinning stand for `step` minutes each."""
 
     rows: Labelled
     step: int
@@ -66,7 +70,13 @@ class Sample:
         ahead = (self.ahead.hours, self.ahead.clear, self.ahead.weight)
         for part in (windows.ends, windows.x, self.rows.hours, self.rows.weight, self.rows.event, *ahead):
             digest.update(np.ascontiguousarray(part).tobytes())
+        # What samples didn't keep once counts where it isn't what was taken for granted then: theirs keep their hashes.
+        for name, assumed in _assumed(self.rows.positive, self.rows.event, self.events, self.step).items():
+            part = getattr(self.rows, name)
+            if (part != assumed).any():
+                digest.update(f"{name}\n".encode() + np.ascontiguousarray(part).tobytes())
         words = [*windows.equipment.astype(str), *self.rows.action.astype(str), *(str(e.at) for e in self.events)]
+        words += [f"known {e.known}" for e in self.events if e.known > e.at]
         digest.update("\n".join(words).encode())
         return digest.hexdigest()[:16]
 
@@ -76,23 +86,35 @@ class Sample:
         actions, action = np.unique(rows.action.astype(np.str_), return_inverse=True)
         return {
             **rows.windows.arrays("rows"), "actions": actions, "action": action.astype(np.int8), "hours": rows.hours,
-            "weight": rows.weight, "event": rows.event,
+            "weight": rows.weight, "event": rows.event, "minutes": rows.minutes, "asked": rows.asked,
+            "known": rows.known,
             **ahead.windows.arrays("ahead"), "ahead.hours": ahead.hours, "ahead.clear": ahead.clear,
             "ahead.event": ahead.event, "ahead.weight": ahead.weight,
             "extent": np.array([self.step, self.since, self.until, self.read_rows], np.int64),
-            "events": np.array([[str(value) for value in astuple(e)] for e in self.events], np.str_).reshape(-1, 7),
+            "events": np.array([[str(value) for value in astuple(e)] for e in self.events], np.str_).reshape(-1, 8),
         }  # fmt: skip
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Sample:
-        """The inverse of `arrays`."""
-        action = arrays["actions"].astype(object)[arrays["action"]]
-        windows = Windows.from_arrays(arrays, "rows")
-        rows = Labelled(windows, action, arrays["hours"], arrays["weight"], arrays["event"])
+        """The inverse of `arrays`. What an earlier version's lack is what was taken for granted then."""
         known = [
-            Event(str(name), str(machine), str(mode), int(at), int(over), failed == "True", shut_down == "True")
-            for name, machine, mode, at, over, failed, shut_down in arrays["events"]
+            Event(
+                str(name),
+                str(machine),
+                str(mode),
+                int(at),
+                int(over),
+                failed == "True",
+                shut_down == "True",
+                *(int(available) for available in later),
+            )
+            for name, machine, mode, at, over, failed, shut_down, *later in arrays["events"]
         ]
+        action, event = arrays["actions"].astype(object)[arrays["action"]], arrays["event"]
+        windows, step = Windows.from_arrays(arrays, "rows"), int(arrays["extent"][0])
+        more = _assumed(np.asarray(action != CONTINUE, bool), event, known, step)
+        more |= {name: arrays[name] for name in more if name in arrays}
+        rows = Labelled(windows, action, arrays["hours"], arrays["weight"], event, **more)
         ahead = Ahead(
             Windows.from_arrays(arrays, "ahead"),
             *(arrays[f"ahead.{name}"] for name in ("hours", "clear", "event", "weight")),
@@ -127,16 +149,16 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
         raise ModelError(
             f"{features.MART} has no rows up to {moment:%Y-%m-%d %H:%M} UTC: land readings, then transform"
         )
-    total, on_grid, first, last = counted
-    grid, every = thinning(total, on_grid, policy.max_normal_rows)
+    total, of_grid, first, last = counted
+    grid, every = thinning(total, of_grid, policy.max_normal_rows)
     step = grid * every
     parameters = {
         "moment": moment, "grace": timedelta(minutes=policy.grace_minutes), "grid": grid, "every": every
     }  # fmt: skip
     known, answers = events(connection, moment), judgments(connection, moment)
     thinned = features.read(connection, _THINNED, parameters)
-    stretches = [(e.equipment_id, e.at - int(policy.positive_hours * HOUR), e.at) for e in known]
-    stretches += [(a.equipment_id, a.since, a.until) for a in answers]
+    failing = [(e.equipment_id, e.at - int(policy.positive_hours * HOUR), e.at) for e in known]
+    stretches = failing + [(a.equipment_id, a.since, a.until) for a in answers]
     near = features.read(
         connection,
         _NEAR,
@@ -147,26 +169,40 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
             "until": [features.from_micros(s[2]) for s in stretches],
         },
     )
-    windows = _distinct(thinned, near)
-    rows = label(windows, known, answers, policy, micros(moment))
-    ahead = label_ahead(windows, known, _stands_for(windows, stretches, step), micros(last))
+    windows, evenly = _distinct(thinned, near)
+    minutes, asked = _stands_for(windows, stretches, step), ~evenly
+    for rows_within in _within(windows, failing):
+        asked[rows_within] = False
+    rows = label(windows, known, answers, policy, micros(moment), minutes, asked)
+    ahead = label_ahead(windows, known, minutes, micros(last))
     return Sample(rows, step, micros(first), micros(last), len(windows), known, ahead)
 
 
-def thinning(rows: int, on_grid: int, most: int) -> tuple[int, int]:
+def thinning(rows: int, of_grid: int, most: int) -> tuple[int, int]:
     """Which rows to take: all (1) or those on the grid (its minutes), and of them one in so many; about `most` in all.
 
-    `rows` are all that the mart has, `on_grid` those on the grid. Where they are more than a tenth of all, a
+    `rows` are all that the mart has, `of_grid` those on the grid. Where they are more than a tenth of all, a
     part of the history is on the grid alone, and none of the rows between count.
     """
-    dense = GRID_MINUTES * on_grid
+    dense = GRID_MINUTES * of_grid
     if dense <= min(most, 1.1 * rows):
         return 1, 1
-    return GRID_MINUTES, max(1, on_grid // most)
+    return GRID_MINUTES, max(1, of_grid // most)
 
 
-def _distinct(first: Windows, second: Windows) -> Windows:
-    """Both, each (machine, end) once, ordered by time and machine."""
+def _assumed(
+    positive: NDArray[np.bool_], event: NDArray[np.int64], events: list[Event], step: int
+) -> dict[str, NDArray[Any]]:
+    """Of `Labelled`, by name, what samples once didn't keep: every normal row stood for `step` minutes, and labels were
+    known at once."""
+    at = np.array([e.at for e in events] + [0], np.int64)
+    return {
+        "minutes": np.where(positive, 1.0, float(step)), "asked": np.zeros(len(event), bool), "known": at[event],
+    }  # fmt: skip
+
+
+def _distinct(first: Windows, second: Windows) -> tuple[Windows, NDArray[np.bool_]]:
+    """Both, each (machine, end) once, ordered by time and machine; and which of them `first` has."""
     equipment = np.concatenate([first.equipment, second.equipment])
     ends = np.concatenate([first.ends, second.ends])
     both = Windows(equipment, ends, np.concatenate([first.over_gap, second.over_gap]), np.vstack([first.x, second.x]))
@@ -174,16 +210,26 @@ def _distinct(first: Windows, second: Windows) -> Windows:
     order = np.lexsort((machine, ends))
     keep = np.ones(len(order), bool)
     keep[1:] = (np.diff(ends[order]) != 0) | (np.diff(machine[order]) != 0)
-    return both.take(order[keep])
+    return both.take(order[keep]), order[keep] < len(first)
 
 
-def _stands_for(windows: Windows, stretches: list[tuple[str, int, int]], step: int) -> NDArray[np.float64]:
-    """How many minutes each row stands for: one where all of them were taken, else the step of the thinning."""
-    weight = np.full(len(windows), float(step))
+def _within(windows: Windows, stretches: list[Stretch]) -> Iterator[NDArray[np.int64]]:
+    """The rows within each of `stretches`."""
     rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
     for machine, since, until in stretches:
         rows = rows_of.get(machine, np.empty(0, np.int64))
-        weight[rows[(windows.ends[rows] > since) & (windows.ends[rows] <= until)]] = 1.0
+        yield rows[(windows.ends[rows] > since) & (windows.ends[rows] <= until)]
+
+
+def _stands_for(windows: Windows, stretches: list[Stretch], step: int) -> NDArray[np.float64]:
+    """How many minutes each row stands for: one where all of them were taken, else the step of the thinning.
+
+    An answer may be older than what the mart has whole: there the grid's minutes are all that could be taken.
+    """
+    weight = np.full(len(windows), float(step))
+    for rows in _within(windows, stretches):
+        whole = not on_grid(windows.ends[rows]).all()
+        weight[rows] = np.minimum(weight[rows], 1 if whole else GRID_MINUTES)
     return weight
 
 
@@ -191,12 +237,14 @@ def split_ahead(sample: Sample, policy: Policy) -> tuple[Ahead, Ahead, NDArray[n
     """Rows to learn horizons from, rows to judge them on, and the edges (k,) in hours that the past allows.
 
     A training row's farthest horizon is over when the held-out time begins, so no failure after the split is in it;
-    a held-out one's when the sample ends.
+    a held-out one's when the sample ends. Windows before a failure that was recorded after the split teach nothing.
     """
     border = split_at(sample, policy)
     edges = reach((border - sample.since) / HOUR)
     farthest = float(edges[-1]) if len(edges) else 0.0
     early = sample.ahead.between(sample.since - 1, border, farthest)
+    known = np.array([event.known for event in sample.events] + [0])
+    early = early.take(np.flatnonzero((known[early.event] <= border) | (early.hours > farthest)))
     return early, sample.ahead.between(border, sample.until, farthest), edges
 
 
@@ -209,15 +257,19 @@ def split_at(sample: Sample, policy: Policy) -> int:
 def split(sample: Sample, policy: Policy) -> tuple[Labelled, Labelled]:
     """Training rows before the split, held-out rows after it.
 
-    A fault whose failure came after the split is in neither's positives before it: nobody knew then. What later
-    failures made doubtful stays out of the normal rows on both sides, which removes rows and labels none.
+    A fault that was recorded, or an answer or outcome that came, after the split is in neither's positives before it:
+    nobody knew then. What later failures made doubtful stays out of the normal rows on both sides, which removes rows
+    and labels none.
     """
-    return divide(sample.rows, sample.events, split_at(sample, policy))
+    return divide(sample.rows, split_at(sample, policy))
 
 
-def divide(rows: Labelled, known: list[Event], border: int) -> tuple[Labelled, Labelled]:
-    """`rows` that could have been learnt from at `border` (microseconds), and those that end after it."""
-    early = rows.windows.ends <= border
-    ended = np.array([event.at for event in known] + [0])
-    known_then = (rows.event < 0) | (ended[rows.event] <= border)
-    return rows.take(np.flatnonzero(early & known_then)), rows.take(np.flatnonzero(~early))
+def divide(rows: Labelled, border: int) -> tuple[Labelled, Labelled]:
+    """`rows` as they could have been learnt from at `border` (microseconds), and those that end after it.
+
+    Where a rejection came later, what the thinning drew of it is a normal row as any other, and the rest isn't there.
+    """
+    early, told = rows.windows.ends <= border, rows.known <= border
+    learnt = rows.take(np.flatnonzero(early & (told | ~(rows.positive | rows.asked))))
+    learnt = replace(learnt, weight=np.where(learnt.known <= border, learnt.weight, 1.0))
+    return learnt, rows.take(np.flatnonzero(~early))

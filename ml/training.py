@@ -168,7 +168,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     if (card := _comparable(settings, champion)) is not None:
         theirs = evaluation.evaluate(card, held_out, sample.step)
         theirs |= evaluation.evaluate_ahead(card, ahead_later)
-        figures |= evaluation.differences(run.card, card, held_out, sample.step)
+        figures |= evaluation.differences(run.card, card, held_out)
     run.version, run.run_id = registry.register(
         settings, run.bundle, _example(training), _parameters(run), figures, tags=_tags(run), sample=sample.arrays()
     )

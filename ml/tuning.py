@@ -24,7 +24,7 @@ from ml import sampling
 from ml.errors import ModelError
 from ml.evaluation import ALERT_THRESHOLD
 from ml.features import contract, from_micros
-from ml.labels import HOUR, Event, Labelled
+from ml.labels import HOUR, Labelled
 from ml.parameters import chosen
 from ml.policy import Policy
 from ml.training import fit
@@ -74,7 +74,7 @@ def tune(settings: Settings, moment: datetime, policy: Policy | None = None) -> 
         sample, _ = sampling.pinned(connection, moment, policy)
         border = sampling.split_at(sample, policy)
         learnt, _ = sampling.split(sample, policy)
-        parts = folds(learnt, sample.events)
+        parts = folds(learnt)
         if not parts:
             return _none(
                 f"{len(learnt):,} rows before the held-out time, {int(learnt.positive.sum()):,} of them with a known"
@@ -92,23 +92,23 @@ def _none(reason: str) -> TuningResult:
     return TuningResult(None, 0, 0, float("nan"), float("nan"), {}, False, f"no search: {reason}", 0.0)
 
 
-def folds(learnt: Labelled, known: list[Event], count: int = FOLDS) -> list[tuple[Labelled, Labelled]]:
-    """Expanding windows: (rows known at a border, rows of the stretch after it), at most `count`.
+def folds(learnt: Labelled, count: int = FOLDS) -> list[tuple[Labelled, Labelled]]:
+    """Expanding windows: (rows labelled as known at a border, rows of the stretch after it), at most `count`.
 
-    Borders lie right after faults, so that each stretch has about as many of them. There are fewer folds where faults
-    are few, and none where a part would have one class only.
+    Borders lie right after faults were known, so that each stretch has about as many of them. There are fewer folds
+    where faults are few, and none where a part would have one class only.
     """
     ends, positive = learnt.windows.ends, learnt.positive
-    at = np.array([event.at for event in known] + [0])[learnt.event]
     # A fault that only an answer tells of is over with its day.
-    over = np.unique(np.where(learnt.event >= 0, at, (ends // DAY + 1) * DAY)[positive])
+    day = np.maximum((ends // DAY + 1) * DAY, learnt.known)
+    over = np.unique(np.where(learnt.event >= 0, learnt.known, day)[positive])
     if len(over) < 2:
         return []
     last = np.linspace(0, len(over), min(count, len(over) - 1) + 2).astype(int)[1:-1] - 1
     borders = [int(border) for border in over[last]]
     parts = []
     for since, until in zip(borders, [*borders[1:], int(ends.max())], strict=True):
-        before, after = sampling.divide(learnt, known, since)
+        before, after = sampling.divide(learnt, since)
         stretch = (after.windows.ends > since + PURGE) & (after.windows.ends <= until)
         judged = after.take(np.flatnonzero(stretch))
         if all(0 < part.positive.sum() < len(part) for part in (before, judged)):
@@ -159,7 +159,7 @@ def objective(trial: optuna.Trial, parts: list[tuple[Labelled, Labelled]], step:
     values: list[float] = []
     for number, (learnt, judged) in enumerate(parts):
         card = fit(learnt, policy, parameters, step).scorecard
-        values.append(worth(card.score(judged.windows.x, judged.windows.equipment).anomaly, judged, step, policy))
+        values.append(worth(card.score(judged.windows.x, judged.windows.equipment).anomaly, judged, policy))
         trial.report(float(np.mean(values)), number)
         # After the last fold there is nothing left to save.
         if number + 1 < len(parts) and trial.should_prune():
@@ -167,17 +167,17 @@ def objective(trial: optuna.Trial, parts: list[tuple[Labelled, Labelled]], step:
     return float(np.mean(values))
 
 
-def worth(score: np.ndarray[Any, Any], judged: Labelled, step: int, policy: Policy) -> float:
+def worth(score: np.ndarray[Any, Any], judged: Labelled, policy: Policy) -> float:
     """Average precision of the faults among `judged` (n,) by `score` (n,), 0 to 1.
 
-    Normal rows weigh `step`, the minutes that they stand for. Times allowed over actual, where the share of normal
-    windows at the alert threshold is over `policy.max_false_alarm_rate`.
+    Rows weigh the minutes that they stand for. Times allowed over actual, where the share of normal minutes at the
+    alert threshold is over `policy.max_false_alarm_rate`.
     """
     from sklearn.metrics import average_precision_score
 
-    positive = judged.positive
-    precision = float(average_precision_score(positive, score, sample_weight=np.where(positive, 1.0, step)))
-    rate = float((score[~positive] >= ALERT_THRESHOLD).mean())
+    normal = ~judged.positive
+    precision = float(average_precision_score(judged.positive, score, sample_weight=judged.minutes))
+    rate = float(np.average(score[normal] >= ALERT_THRESHOLD, weights=judged.minutes[normal]))
     return precision * min(1.0, policy.max_false_alarm_rate / max(rate, 1e-12))
 
 

@@ -136,8 +136,11 @@ def test_what_a_training_was_made_of_is_kept(
     pictures = {entry.path for entry in handle.list_artifacts(row["mlflow_run_id"], "figures")}
     assert pictures == {
         f"figures/{name}.png"
-        for name in ("confusion_matrix", "roc_curve", "precision_recall_curve", "calibration", "feature_importance")
-    }
+        for name in (
+            "confusion_matrix", "roc_curve", "precision_recall_curve", "confidence_calibration", "horizon_calibration",
+            "feature_importance",
+        )
+    }  # fmt: skip
 
 
 def test_one_class_only_has_a_card_and_no_pictures(site: Settings, build: Fill, smaller: Policy) -> None:

@@ -62,7 +62,7 @@ def test_the_held_out_time_is_not_searched_on(with_past: Settings, admin: psycop
         sample, _ = sampling.pinned(connection, NOON, quick)
     border = sampling.split_at(sample, quick)
     learnt, _ = sampling.split(sample, quick)
-    parts = tuning.folds(learnt, sample.events)
+    parts = tuning.folds(learnt)
     assert parts
     ended = [event.at for event in sample.events]
     for before, after in parts:

@@ -30,6 +30,10 @@ def sample() -> Sample:
         event[rows], hours[rows] = k, (item.at - ends[rows]) / HOUR
         x[np.ix_(rows, VIBRATION)] += 6
     action = np.where(event >= 0, "schedule_maintenance", "continue_operation").astype(object)
-    labelled = Labelled(Windows(machine, ends, np.zeros(ROWS, bool), x), action, hours, np.ones(ROWS), event)
+    known_at = np.array([item.at for item in known] + [0])[event]
+    labelled = Labelled(
+        Windows(machine, ends, np.zeros(ROWS, bool), x), action, hours, np.ones(ROWS), event,
+        minutes=np.ones(ROWS), asked=np.zeros(ROWS, bool), known=known_at,
+    )  # fmt: skip
     ahead = label_ahead(labelled.windows, known, labelled.weight, int(ends[-1]))
     return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known, ahead)

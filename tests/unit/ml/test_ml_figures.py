@@ -16,6 +16,9 @@ from ml.training import fit
 from tests.unit.ml.conftest import ROWS
 
 POLICY = Policy()
+# What samples of the first versions lack, and what they made of these rows.
+LATER = ("minutes", "asked", "known")
+HASH_BEFORE = "f6c268e58d2c03e0"
 
 
 @pytest.fixture(scope="module")
@@ -25,22 +28,22 @@ def card(sample: Sample) -> Scorecard:
 
 def test_every_picture_is_drawn_where_there_are_two_classes(sample: Sample, card: Scorecard, tmp_path: Path) -> None:
     scores = card.score(sample.rows.windows.x, sample.rows.windows.equipment)
-    drawn = figures.draw(card, sample.rows, scores, 10, 0, tmp_path)
+    drawn = figures.draw(card, sample.rows, scores, sample.ahead, 0, tmp_path)
     assert [path.name for path in drawn] == [
-        "confusion_matrix.png", "roc_curve.png", "precision_recall_curve.png", "calibration.png",
-        "feature_importance.png",
+        "confusion_matrix.png", "roc_curve.png", "precision_recall_curve.png", "confidence_calibration.png",
+        "horizon_calibration.png", "feature_importance.png",
     ]  # fmt: skip
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     normal = np.flatnonzero(~sample.rows.positive)
-    assert figures.draw(card, sample.rows.take(normal), scores, 10, 0, tmp_path) == []
+    assert figures.draw(card, sample.rows.take(normal), scores, sample.ahead, 0, tmp_path) == []
 
 
 def test_what_the_score_rests_on_is_the_sensor_that_showed_the_faults(sample: Sample, card: Scorecard) -> None:
-    falls = figures.importance(card, sample.rows, 1, 0)
+    falls = figures.importance(card, sample.rows, 0)
     assert falls[0][0] == "vibration deviation" and falls[0][1] > 0.3
     assert falls[1][1] < 0.1
     assert not any(name.startswith("voltage dev") for name, _ in falls), "no row has it"
-    assert falls == figures.importance(card, sample.rows, 1, 0)
+    assert falls == figures.importance(card, sample.rows, 0)
 
 
 def test_counts_are_minutes(sample: Sample) -> None:
@@ -51,12 +54,31 @@ def test_counts_are_minutes(sample: Sample) -> None:
     assert counts.tolist() == [[10.0 * 2700, 0], [300, 0]]
 
 
-def test_reliability_of_a_calibrated_probability_is_the_diagonal() -> None:
-    rng = np.random.default_rng(1)
-    probability = rng.uniform(size=50_000)
-    said, was, weight = figures.reliability(rng.uniform(size=50_000) < probability, probability, np.ones(50_000))
-    assert len(said) == figures.BINS and weight.sum() == 50_000
-    assert np.abs(said - was).max() < 0.03
+def test_calibration_is_of_what_is_told(sample: Sample, card: Scorecard) -> None:
+    """The confidence in an action on the faults that were raised, and a failure within each horizon looked to."""
+    count = len(sample.rows)
+    scores = card.score(sample.rows.windows.x, sample.rows.windows.equipment)
+    action = np.where(np.arange(count) % 4 == 0, "reduce_speed", "schedule_maintenance").astype(object)
+    raised = replace(scores, anomaly=np.full(count, 0.8), confidence=np.full(count, 0.75), action=action)
+    rows = replace(sample.rows, hours=np.full(count, np.nan))
+    ((said, came, minutes),) = figures.confidence_curve(rows, raised)["right action"]
+    assert (said, minutes) == (0.75, sample.rows.positive.sum())
+    assert came == pytest.approx(np.mean(action[rows.positive] == "schedule_maintenance"))
+    assert figures.confidence_curve(rows, replace(raised, anomaly=np.zeros(count)))["right action"] == []
+
+    assert figures.horizon_curves(card, sample.ahead) == {}, "it has no horizons"
+    edges = np.array([1.0, 24.0])
+    looks = fit(sample.rows, POLICY, {"trees": 20, "isolation_trees": 20}, 1, sample.ahead, edges).scorecard
+    curves = figures.horizon_curves(looks, sample.ahead)
+    assert list(curves) == ["within 24h"], "it looks no further"
+    said_24h = looks.score(sample.ahead.windows.x, sample.ahead.windows.equipment).failure_24h
+    came_24h = sample.ahead.hours <= 24
+    assert sum(minutes for *_, minutes in curves["within 24h"]) == len(sample.ahead)
+    for index, of in ((0, said_24h), (1, came_24h)):
+        mean = np.average(
+            [row[index] for row in curves["within 24h"]], weights=[row[2] for row in curves["within 24h"]]
+        )
+        assert mean == pytest.approx(of.mean())
 
 
 def test_a_sample_comes_back_from_its_arrays(sample: Sample) -> None:
@@ -65,3 +87,18 @@ def test_a_sample_comes_back_from_its_arrays(sample: Sample) -> None:
     assert (back.step, back.since, back.until, back.read_rows) == (1, sample.since, sample.until, ROWS)
     other = replace(sample, rows=replace(sample.rows, weight=sample.rows.weight * 2))
     assert other.hash() != sample.hash()
+
+
+def test_a_sample_of_an_earlier_version_comes_back_as_it_was_taken_then(sample: Sample) -> None:
+    """Its hash is that of its training, or the kept rows were no witness."""
+    old = {name: part for name, part in sample.arrays().items() if name not in LATER}
+    old["events"] = old["events"][:, :7]
+    back = Sample.from_arrays(old | {"extent": np.array([10, *old["extent"][1:]])})
+    assert set(back.rows.minutes[back.rows.positive]) == {1.0} and set(back.rows.minutes[~back.rows.positive]) == {10.0}
+    assert not back.rows.asked.any() and [e.known for e in back.events] == [e.at for e in sample.events]
+    assert Sample.from_arrays(old).hash() == sample.hash() == HASH_BEFORE
+    for name, other in (("minutes", sample.rows.minutes * 2), ("asked", ~sample.rows.asked)):
+        assert replace(sample, rows=replace(sample.rows, **{name: other})).hash() != sample.hash()
+    late = [replace(event, available=event.at + 1) for event in sample.events]
+    assert Sample.from_arrays(replace(sample, events=late).arrays()).events == late
+    assert replace(sample, events=late).hash() != sample.hash()

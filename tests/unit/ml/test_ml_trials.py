@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,28 +19,39 @@ POLICY = Policy()
 
 
 def test_folds_expand_and_know_nothing_later(sample: Sample) -> None:
-    parts = tuning.folds(sample.rows, sample.events)
+    parts = tuning.folds(sample.rows)
     assert [round(before.windows.ends.max() / HOUR) for before, _ in parts] == [5, 10, 15]
     for before, after in parts:
         assert after.windows.ends.min() > before.windows.ends.max() + tuning.PURGE
         assert 0 < after.positive.sum() < len(after)
     one_fault = sample.rows.take(np.flatnonzero(sample.rows.event <= 0))
-    assert tuning.folds(one_fault, sample.events) == []
+    assert tuning.folds(one_fault) == []
+
+
+def test_a_fold_learns_no_label_that_came_after_its_border(sample: Sample) -> None:
+    """The third fault was recorded five hours late: the fold that ends then is the first that knows of it."""
+    late = sample.rows.event == 2
+    rows = replace(sample.rows, known=np.where(late, sample.rows.known + 5 * HOUR, sample.rows.known))
+    learnt = [set(before.event[before.event >= 0].tolist()) for before, _ in tuning.folds(rows)]
+    assert learnt == [{0}, {0, 1}, {0, 1, 2, 3}]
 
 
 def test_false_alarms_cost_what_they_exceed(sample: Sample) -> None:
     rows = sample.rows
     perfect = np.where(rows.positive, 0.9, 0.1)
-    assert tuning.worth(perfect, rows, 10, POLICY) == pytest.approx(1.0)
+    assert tuning.worth(perfect, rows, POLICY) == pytest.approx(1.0)
     # Ranked right, but a tenth of what is normal is over the alert threshold: twice what the policy allows.
     normal = np.flatnonzero(~rows.positive)
     loud = perfect.copy()
     loud[normal[: len(normal) // 10]] = 0.8
-    assert tuning.worth(loud, rows, 10, POLICY) == pytest.approx(0.5)
+    assert tuning.worth(loud, rows, POLICY) == pytest.approx(0.5)
+    # Where these are a tenth as many minutes as the other normal rows, that is within what it allows.
+    lighter = replace(rows, minutes=np.where(rows.positive | (loud == 0.8), 1.0, 10.0))
+    assert tuning.worth(loud, lighter, POLICY) == pytest.approx(1.0)
 
 
 def test_a_trial_behind_the_median_is_given_up_after_a_fold(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts = tuning.folds(sample.rows, sample.events)
+    parts = tuning.folds(sample.rows)
     fitted: list[int] = []
 
     def made_up(_learnt: object, _policy: object, parameters: dict[str, Any], _step: int) -> Any:
