@@ -82,21 +82,30 @@ JOIN ml.labels AS l ON l.equipment_id = told.equipment_id AND l.source = 'feedba
 _ALL = "SELECT DISTINCT equipment_id, from_ts, to_ts FROM ml.labels WHERE source = 'feedback'"
 _ANSWERED = "SELECT DISTINCT equipment_id, from_ts, to_ts FROM ml.labels WHERE label_id = ANY(%(labels)s)"
 # A failure, or work that found a fault, says that the recommendation was right; work that found nothing says that it
-# was wrong, unless one of those stands beside it. What the CMMS takes back is undecided again.
+# was wrong, unless one of those stands beside it. What the CMMS takes back is undecided again. A verdict is known once
+# its record is there, was last changed (its code, its date), and, where nothing was found, once somebody had looked.
 _OUTCOMES = """
 WITH asked AS (
     SELECT * FROM unnest(%(machines)s::text[], %(from)s::timestamptz[], %(to)s::timestamptz[])
         AS a (equipment_id, from_ts, to_ts)
 ),
+changed AS (
+    SELECT table_name, coalesce(row ->> 'failure_id', row ->> 'work_order_id') AS id,
+        least(max(changed_at), %(moment)s) AS changed_at
+    FROM raw.former_rows
+    WHERE table_name IN ('cmms_failures', 'cmms_work_orders')
+    GROUP BY 1, 2
+),
 records AS (
     SELECT a.*, 0 AS rank, f.failed_at AS at, 'failure:' || f.failure_id AS record, f.failure_mode AS mode,
-        f.available_at
+        greatest(f.available_at, c.changed_at) AS known_at
     FROM asked AS a
     JOIN raw.cmms_failures AS f ON f.equipment_id = a.equipment_id AND f.available_at <= %(moment)s
         AND f.failed_at >= a.to_ts AND f.failed_at < a.to_ts + %(within)s
+    LEFT JOIN changed AS c ON c.table_name = 'cmms_failures' AND c.id = f.failure_id
     UNION ALL
     SELECT a.*, CASE WHEN w.nothing THEN 2 ELSE 1 END, w.opened_at, 'work_order:' || w.work_order_id, w.problem_code,
-        w.available_at
+        greatest(w.available_at, c.changed_at, CASE WHEN w.nothing THEN w.completed_at END)
     FROM asked AS a
     JOIN LATERAL (
         SELECT o.*, coalesce(lower(o.problem_code) = ANY(%(nothing)s), false) AS nothing
@@ -107,6 +116,7 @@ records AS (
         WHEN w.nothing THEN w.kind <> 'preventive' AND w.completed_at <= %(moment)s
         ELSE w.kind = 'corrective' OR w.problem_code = ANY(%(modes)s)
     END
+    LEFT JOIN changed AS c ON c.table_name = 'cmms_work_orders' AND c.id = w.work_order_id
 ),
 told AS (
     SELECT DISTINCT ON (equipment_id, from_ts, to_ts) * FROM records
@@ -120,7 +130,7 @@ verdicts AS (
             THEN coalesce((%(actions)s::text[])[array_position(%(modes)s::text[], t.mode)], %(no_precedent)s)
         END AS action_code,
         coalesce(t.record, 'cmms') AS judged_by,
-        coalesce(t.available_at, %(moment)s) AS judged_at
+        coalesce(t.known_at, %(moment)s) AS judged_at
     FROM asked AS a
     LEFT JOIN told AS t USING (equipment_id, from_ts, to_ts)
 )

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ml import feedback, labels
+from ml.features import micros
 from ml.feedback import SyncResult, sync
 from tests.integration.ml.conftest import training_set
 from warehouse.roles import Role, connect
@@ -115,7 +116,9 @@ def test_a_failure_after_a_rejection_was_a_true_positive(
     assert sync(warehouse, SHOWN + 8 * DAY) == SyncResult(0, 0)
     assert admin.execute("SELECT count(*) FROM ml.labels").fetchone() == (2,), "both are kept"
     known = labels.judgments(admin, NOW)
-    assert [(j.label, j.action) for j in known] == [("true_positive", "schedule_maintenance")]
+    assert [(j.label, j.action, j.judged_at) for j in known] == [
+        ("true_positive", "schedule_maintenance", micros(SHOWN + 6 * DAY))
+    ]
     assert [j.label for j in labels.judgments(admin, SHOWN + 5 * DAY)] == ["false_positive"]
 
 
@@ -155,9 +158,11 @@ def test_work_that_found_nothing_overrules_what_was_executed_until_it_fails(
     warehouse: Settings, admin: psycopg.Connection, answer: Give, cmms: Give
 ) -> None:
     answer("fb-1", "executed")
-    cmms(opened=SHOWN + HOUR, code="No_Fault_Found")
+    cmms(opened=SHOWN + HOUR, code="No_Fault_Found", known=SHOWN + HOUR)
     assert sync(warehouse, SHOWN + DAY) == SyncResult(1, 1, 1)
     assert _verdict(admin) == ("false_positive", "cmms", "work_order:R")
+    assert _verdict(admin, SHOWN + 1.5 * HOUR) == ("true_positive", "feedback", "kari"), "nobody had looked yet"
+    assert _verdict(admin, SHOWN + 2 * HOUR) == ("false_positive", "cmms", "work_order:R")
     assert _correct(admin) == [False]
     assert labels.events(admin, NOW) == [], "nor is it a fault to learn from"
     cmms(failed=SHOWN + 3 * DAY, name="F")
@@ -210,6 +215,7 @@ def test_what_the_cmms_takes_back_is_the_operators_again(
     cmms(failed=SHOWN + DAY)
     assert sync(warehouse, NOW + DAY).outcomes == 1
     assert _verdict(admin, NOW + DAY) == ("true_positive", "cmms", "failure:R")
+    assert _verdict(admin, NOW) == ("false_positive", "feedback", "kari"), "nobody knew before the date was mended"
 
 
 def test_an_answer_after_the_outcome_is_overruled_as_well(
