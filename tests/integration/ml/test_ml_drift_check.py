@@ -8,6 +8,7 @@ import re
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -45,8 +46,28 @@ def test_without_a_champion_or_its_reference_it_is_said(
 
 def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
     build(TRAINED, CHECKED, stride=10)
+    # The champion's scores that stand, and what is not to be looked at: the challenger's, and what late data replaced.
+    for role, version, score, superseded in (
+        ("champion", "1", 0.9, None), ("challenger", "1", 0.1, None), ("champion", "0", 0.1, None),
+        ("champion", "1", 0.1, CHECKED),
+    ):  # fmt: skip
+        admin.execute(
+            "INSERT INTO ml.scores (equipment_id, window_end, moment, action_code, confidence, model_version, role,"
+            " anomaly_score, superseded_at) SELECT equipment_id, window_end, window_end, 'continue_operation', 0.9,"
+            " %s, %s, %s, %s::timestamptz FROM marts.gold_ml_features WHERE window_end > %s AND window_end <= %s",
+            (version, role, score, superseded, TRAINED, CHECKED),
+        )
     result = drift.drift(trained, CHECKED)
     assert result.warnings == [] and result.verdicts == []
+    known = reference.load(admin, "1")[reference.PLANT, reference.SCORE]
+    told = admin.execute(
+        "SELECT statistic, value, bound, reason FROM ml.drift WHERE equipment_id = '' AND feature = 'anomaly_score'"
+        " ORDER BY statistic"
+    ).fetchall()
+    far = reference.distance(np.full(result.rows, 0.9), known.quantiles, known.spread)
+    assert told[0][:2] == ("distance", pytest.approx(far)) and told[1][0] == "psi" and len(told) == 2
+    assert {row[2:] for row in told} == {(None, "2 days of training, fewer than 7")}
+    assert result.report is not None and "All machines: anomaly_score" in result.report.read_text()
     assert (result.rows, result.machines) == (3 * 144, 3)
     judged = admin.execute("SELECT count(*), count(*) FILTER (WHERE drifted) FROM ml.drift WHERE bound IS NOT NULL")
     count, drifted = judged.fetchone() or (0, 0)

@@ -13,7 +13,7 @@ from ml import reference
 from ml.features import DEVIATIONS, FEATURES, MEASUREMENTS, Windows
 from ml.findings import Day, Finding, compare, judge
 from ml.policy import Policy
-from ml.reference import PLANT, binned, distance, psi
+from ml.reference import PLANT, SCORE, binned, distance, psi
 
 DAY = 86_400_000_000
 A_DAY = 144  # windows on the grid
@@ -107,6 +107,25 @@ def test_a_feature_that_is_missing_is_told() -> None:
     day.x[day.equipment == "PUMP-1", FEATURES.index("vibration_deviation_60m")] = np.nan
     missing = {f.equipment_id: f.value for f in told_of_any(profiles, day) if f.statistic == "missing"}
     assert missing == {"PUMP-1": 1.0, PLANT: 0.5}
+
+
+def test_scores_that_moved_are_told_though_no_feature_did() -> None:
+    windows = plant(4, 61)
+    day, days = between(windows, 60, 61), 21
+    rng = np.random.default_rng(4)
+    training, today = rng.beta(2, 8, days * A_DAY), rng.beta(2, 8, A_DAY)
+    of_day = [np.arange(i * A_DAY, (i + 1) * A_DAY) for i in range(days)]
+    profiles = kept(between(windows, 0, 60)) | {
+        (PLANT, SCORE): reference.profile(PLANT, SCORE, training, of_day)
+    }  # fmt: skip
+
+    def of_scores(scores: NDArray[np.float64]) -> dict[str, bool]:
+        findings, _ = judge(compare(profiles, Day(day, scores)), Policy())
+        return {f.statistic: f.drifted for f in findings if (f.equipment_id, f.feature) == (PLANT, SCORE)}
+
+    assert of_scores(today) == {"psi": False, "distance": False}
+    assert of_scores(today + 0.3) == {"psi": True, "distance": True}
+    assert of_scores(today[:20] + 0.3) == {}, "too few to say"
 
 
 def test_too_short_a_training_is_judged_by_nothing() -> None:
