@@ -27,17 +27,40 @@ WHERE landed_xid >= pg_snapshot_xmin(%(snapshot)s::pg_snapshot)
   AND NOT pg_visible_in_snapshot(landed_xid, %(snapshot)s::pg_snapshot)
 """
 # And every minute must be in the roll-up, which is never rebuilt from raw wholesale. Counters are landed only.
-NOT_ROLLED_UP = """
-SELECT count(*) FROM (
-    SELECT DISTINCT e.tag_id, date_trunc('minute', e.source_ts, 'UTC') AS minute
-    FROM {partition} AS e LEFT JOIN raw.tags AS t ON e.tag_id = t.tag_id
-    WHERE t.role IS DISTINCT FROM 'counter'
+# Where the roll-up was made of more readings than these, they came after the others had been dropped.
+ROLLED_UP = """
+SELECT
+    count(*) FILTER (WHERE m.tag_id IS NULL AND t.role IS DISTINCT FROM 'counter') AS waiting,
+    count(*) FILTER (WHERE m.reading_count > landed.reading_count) AS kept_as_they_were
+FROM (
+    SELECT tag_id, date_trunc('minute', source_ts, 'UTC') AS minute, count(*) AS reading_count
+    FROM (SELECT DISTINCT tag_id, source_ts FROM {partition}) AS readings
+    GROUP BY 1, 2
 ) AS landed
-WHERE NOT EXISTS (
-    SELECT 1 FROM intermediate.int_sensor_minutes AS m
-    WHERE m.tag_id = landed.tag_id AND m.minute = landed.minute
-)
+LEFT JOIN raw.tags AS t ON landed.tag_id = t.tag_id
+LEFT JOIN intermediate.int_sensor_minutes AS m ON landed.tag_id = m.tag_id AND landed.minute = m.minute
 """
+# Which the transform left out, for less never replaces more. `ingest rejected retry` may have landed one before.
+REJECT_LATE = """
+INSERT INTO raw.rejected_events
+    (server, origin, tag_id, node_id, source_ts, server_ts, received_at, payload, kind, status, reason)
+SELECT t.server, e.origin, e.tag_id, t.node_id, e.source_ts, e.server_ts, e.landed_at,
+    coalesce(e.value_text, e.value::text),
+    CASE WHEN e.value_text IS NOT NULL THEN 'text' WHEN e.value IS NOT NULL THEN 'number' ELSE 'null' END,
+    e.status, %(reason)s
+FROM {partition} AS e
+INNER JOIN (
+    SELECT tag_id, date_trunc('minute', source_ts, 'UTC') AS minute, count(DISTINCT source_ts) AS reading_count
+    FROM {partition}
+    GROUP BY 1, 2
+) AS landed ON e.tag_id = landed.tag_id AND date_trunc('minute', e.source_ts, 'UTC') = landed.minute
+INNER JOIN intermediate.int_sensor_minutes AS m ON landed.tag_id = m.tag_id AND landed.minute = m.minute
+INNER JOIN raw.tags AS t ON e.tag_id = t.tag_id
+WHERE m.reading_count > landed.reading_count
+ON CONFLICT (server, tag_id, source_ts, status, origin, md5(reason || chr(31) || coalesce(payload, '')))
+DO UPDATE SET landed_at = NULL
+"""
+LATE = "came after retention had dropped the other readings of its minute"
 # mart partitioned by dbt → the field of Settings with its days
 MARTS = {
     "marts.silver_enriched_sensors": "silver_retention_days",
@@ -64,7 +87,8 @@ def keep_raw(settings: Settings, moment: datetime) -> Partitions:
     """Make the partitions of readings ahead of `moment` and let go what its retention has passed; safe to repeat.
 
     A partition goes by DETACH and DROP in one transaction, never by a delete, and only when the transform has seen
-    every row of it and its minutes are rolled up: so a backfill of old readings stays until it has been used.
+    every row of it and its minutes are rolled up: so a backfill of old readings stays until it has been used. Late
+    readings of a minute whose others were dropped before can't be used: they become rows of `raw.rejected_events`.
     """
     with connect(settings, Role.ADMIN, autocommit=True) as connection:
         row = connection.execute(
@@ -80,7 +104,8 @@ def keep_raw(settings: Settings, moment: datetime) -> Partitions:
                 partition = sql.Identifier("raw", name)
                 looked = _value(connection, "SELECT pg_current_snapshot()::text")
                 # The long look is taken without a lock; under it, only whether something landed since.
-                reason = _why_kept(connection, partition) or _drop(connection, parent, partition, looked)
+                reason, late = _why_kept(connection, partition)
+                reason = reason or _drop(connection, parent, partition, looked, late)
                 done += Partitions(0, [name]) if reason is None else Partitions(kept={name: reason})
     return done
 
@@ -124,39 +149,52 @@ def _partitions(connection: psycopg.Connection, parent: str) -> list[tuple[str, 
 
 
 def _drop(
-    connection: psycopg.Connection, parent: sql.Identifier, partition: sql.Identifier, looked: str | None = None
+    connection: psycopg.Connection,
+    parent: sql.Identifier,
+    partition: sql.Identifier,
+    looked: str | None = None,
+    late: bool = False,
 ) -> str | None:
-    """Drop one partition, or say why it stays: it is in use, or rows landed since the snapshot `looked`."""
+    """Drop one partition, or say why it stays: it is in use, or rows landed since the snapshot `looked`.
+
+    With `late` those of its readings that could not be used are rejected in the same transaction.
+    """
     try:
-        with connection.transaction():
+        with connection.transaction() as transaction:
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_TIMEOUT)))
+            if late:
+                connection.execute(sql.SQL(REJECT_LATE).format(partition=partition), {"reason": LATE})
             # The parent first, as everyone who lands does: the other way round could deadlock with them.
             connection.execute(sql.SQL("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE").format(parent))
             if looked is not None and _count(connection, UNSEEN, partition, snapshot=looked):
-                return "late rows are landing"
+                raise psycopg.Rollback(transaction)
             connection.execute(sql.SQL("ALTER TABLE {} DETACH PARTITION {}").format(parent, partition))
             connection.execute(sql.SQL("DROP TABLE {}").format(partition))
+            return None
     except errors.LockNotAvailable:
         return f"in use for more than {LOCK_TIMEOUT}"
-    return None
+    return "late rows are landing"
 
 
-def _why_kept(connection: psycopg.Connection, partition: sql.Identifier) -> str | None:
+def _why_kept(connection: psycopg.Connection, partition: sql.Identifier) -> tuple[str | None, bool]:
+    """Why a partition of readings stays, if it does; and whether it has readings that came too late to be used."""
     if connection.execute(sql.SQL("SELECT 1 FROM {} LIMIT 1").format(partition)).fetchone() is None:
-        return None
+        return None, False
     watermark = connection.execute(
         "SELECT w.snapshot::text FROM ops.watermarks AS w, pg_control_system() AS c "
         "WHERE w.pipeline = 'transform' AND w.system_identifier = c.system_identifier"
     ).fetchone()
     if watermark is None:
-        return "the transform has not run in this cluster yet"
+        return "the transform has not run in this cluster yet", False
     unseen = _count(connection, UNSEEN, partition, snapshot=watermark[0])
     if unseen:
-        return f"{unseen} rows that the transform has not seen yet"
+        return f"{unseen} rows that the transform has not seen yet", False
     if connection.execute("SELECT to_regclass('intermediate.int_sensor_minutes')").fetchone() == (None,):
-        return "intermediate.int_sensor_minutes is missing"
-    waiting = _count(connection, NOT_ROLLED_UP, partition)
-    return f"{waiting} tag-minutes that are not rolled up" if waiting else None
+        return "intermediate.int_sensor_minutes is missing", False
+    row = connection.execute(sql.SQL(ROLLED_UP).format(partition=partition)).fetchone()
+    assert row is not None
+    waiting, kept_as_they_were = row
+    return f"{waiting} tag-minutes that are not rolled up" if waiting else None, kept_as_they_were > 0
 
 
 def _count(connection: psycopg.Connection, query: str, partition: sql.Identifier, **parameters: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.dbt.site import MINUTE, START, TEMPERATURE, Site, land
+from warehouse.partitions import keep_raw
 
 MARTS = ("marts.silver_enriched_sensors", "marts.gold_ml_features")
 
@@ -27,14 +28,29 @@ def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site:
         assert days(site, mart) == ["20260302", "20260303"]
     # Three days before, and its last minute, whose window ends on the next day.
     early = START - timedelta(days=2) - MINUTE
-    land(site.admin, [(TEMPERATURE, early, 55.0, None, 0, 1)])
+    land(site.admin, [(TEMPERATURE, early + timedelta(seconds=n), 55.0 + n, None, 0, n) for n in range(3)])
     site.transform(midnight + 4 * MINUTE)
     for mart in MARTS:
         assert days(site, mart) == ["20260228", "20260302", "20260303"]
     before = [site.rows(mart, "window_end, 1") for mart in MARTS]
     assert [len(rows) for rows in before] == [7, 7]
 
+    # Retention drops the readings. One more of a minute is less than what it was made of, and replaces nothing:
+    # neither in an update nor where everything is read again.
+    rolled_up = site.rows("intermediate.int_sensor_minutes", "tag_id, minute")
+    settings = site.settings.model_copy(update={"raw_retention_days": 1})
+    assert keep_raw(settings, midnight).dropped == [
+        "sensor_events_20260227",
+        "sensor_events_20260228",
+        "sensor_events_20260301",
+    ]
+    site.admin.execute("SELECT raw.ensure_partitions(%(at)s, %(at)s)", {"at": early})
+    land(site.admin, [(TEMPERATURE, early + timedelta(seconds=30), 99.0, None, 0, 30)])
+    site.transform(midnight + 4 * MINUTE)
+    assert site.rows("intermediate.int_sensor_minutes", "tag_id, minute") == rolled_up
+    site.admin.execute("DELETE FROM ops.watermarks")
     site.transform(midnight + 4 * MINUTE, full_refresh=True)
+    assert site.rows("intermediate.int_sensor_minutes", "tag_id, minute") == rolled_up
     for mart, rows in zip(MARTS, before, strict=True):
         assert site.rows(mart, "window_end, 1") == rows
         assert days(site, mart) == ["20260228", "20260302", "20260303"]

@@ -162,6 +162,19 @@ held as (
         end as value_twa,
         gap_seconds
     from rolled_up
+    {%- if is_incremental() %}
+    -- Less never replaces more: a minute that was made of more readings than raw has keeps what it was made of, for
+    -- retention has let the others go. It leaves yesterday and what is younger alone: no minute of now is looked up.
+    left join lateral (
+        select former.reading_count as former_count from {{ this }} as former
+        where
+            former.tag_id = rolled_up.tag_id
+            and former.minute = rolled_up.minute
+            and rolled_up.minute < date_trunc('day', '{{ moment() }}'::timestamptz, 'UTC') - interval '1 day'
+        offset 0
+    ) as before on true
+    where coalesce(before.former_count, 0) <= rolled_up.reading_count
+    {%- endif %}
 ){% if update %},
 
 -- Their readings may be gone from raw; what was rolled up stays.

@@ -57,7 +57,8 @@ def filled(warehouse: Settings, admin: psycopg.Connection) -> Settings:
     with connect(warehouse, Role.TRANSFORM) as dbt:
         dbt.execute(
             "CREATE TABLE intermediate.int_sensor_minutes AS SELECT tag_id, date_trunc('minute', source_ts) AS minute,"
-            " pg_current_xact_id() AS built_xid FROM raw.sensor_events GROUP BY 1, 2"
+            " count(*)::integer AS reading_count, pg_current_xact_id() AS built_xid FROM raw.sensor_events"
+            " GROUP BY 1, 2"
         )
         dbt.execute(WATERMARK, (MOMENT,))
     land(admin, MOMENT, 1)

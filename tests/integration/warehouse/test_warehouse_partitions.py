@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from warehouse.partitions import keep_marts, keep_raw, partition_name
+from warehouse.partitions import LATE, keep_marts, keep_raw, partition_name
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -33,10 +33,15 @@ def tag(admin: psycopg.Connection) -> int:
 def roll_up(warehouse: Settings) -> None:
     """What one run of the transform leaves behind: the minutes, and a watermark that sees what was there."""
     with connect(warehouse, Role.TRANSFORM) as dbt:
-        dbt.execute("CREATE TABLE IF NOT EXISTS intermediate.int_sensor_minutes (tag_id integer, minute timestamptz)")
         dbt.execute(
-            "INSERT INTO intermediate.int_sensor_minutes "
-            "SELECT DISTINCT tag_id, date_trunc('minute', source_ts) FROM raw.sensor_events"
+            "CREATE TABLE IF NOT EXISTS intermediate.int_sensor_minutes"
+            " (tag_id integer, minute timestamptz, reading_count integer, UNIQUE (tag_id, minute))"
+        )
+        dbt.execute(
+            "INSERT INTO intermediate.int_sensor_minutes AS m "
+            "SELECT tag_id, date_trunc('minute', source_ts), count(DISTINCT source_ts) FROM raw.sensor_events "
+            "GROUP BY 1, 2 ON CONFLICT (tag_id, minute) DO UPDATE "
+            "SET reading_count = greatest(m.reading_count, excluded.reading_count)"
         )
         dbt.execute(
             "INSERT INTO ops.watermarks (pipeline, snapshot, system_identifier, moment) "
@@ -89,6 +94,33 @@ def test_backfilled_readings_stay_until_they_are_rolled_up(
     assert done.dropped == [name] and done.kept == {}
     assert name not in partitions(admin)
     assert keep_raw(warehouse, MOMENT).dropped == []
+
+
+def test_a_reading_that_its_minutes_others_are_gone_for_is_rejected_before_it_goes(
+    warehouse: Settings, admin: psycopg.Connection, tag: int
+) -> None:
+    """A minute of two readings; then one of them alone, both of another that is new, and the first two again."""
+    rejected = "SELECT tag_id, source_ts, payload, kind, status, reason, origin, landed_at FROM raw.rejected_events"
+    name = partition_name(OLD.date())
+    second = timedelta(seconds=1)
+
+    def bring(*readings: datetime) -> None:
+        for at in readings:
+            land(warehouse, tag, at)
+        roll_up(warehouse)
+        done = keep_raw(warehouse, MOMENT)
+        assert done.dropped == [name] and done.kept == {}
+
+    bring(OLD, OLD + second)
+    bring(OLD + 2 * second, OLD + 90 * second, OLD + 91 * second)
+    late = (tag, OLD + 2 * second, "20", "number", 0, LATE, "backfill", None)
+    assert admin.execute(rejected).fetchall() == [late]
+    # Landed by `ingest rejected retry`, it is turned away again; what comes whole is used.
+    admin.execute("UPDATE raw.rejected_events SET landed_at = %s", (MOMENT,))
+    bring(OLD + 2 * second)
+    assert admin.execute(rejected).fetchall() == [late]
+    bring(OLD, OLD + second)
+    assert admin.execute(rejected).fetchall() == [late]
 
 
 def test_rows_of_an_open_transaction_keep_their_partition(
