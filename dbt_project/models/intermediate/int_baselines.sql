@@ -5,6 +5,11 @@
         {'columns': ['built_xid']}
     ]
 ) }}
+{%- set watermarks = ref('stg_ops_watermarks') %}
+{%- set plants = ref('stg_plants') %}
+{%- set first_hour = "(select min(version_day) - " ~ (var('baseline_days') + 2) ~ " from versions)::timestamp at time zone 'UTC'" %}
+{#- A day ends for every series at once. In any other minute few are due, and mostly none. #}
+{%- set all_due = not is_update() or day_has_closed(watermarks, plants) %}
 
 with hours as not materialized (
     select * from {{ ref('int_sensor_hours') }}
@@ -19,12 +24,13 @@ tags as (
         plants.time_zone
     from {{ ref('stg_tags') }} as tags
     inner join {{ ref('stg_equipment') }} as equipment on tags.equipment_id = equipment.equipment_id
-    inner join {{ ref('stg_plants') }} as plants on equipment.plant_id = plants.plant_id
+    inner join {{ plants }} as plants on equipment.plant_id = plants.plant_id
     where tags.role = 'measurement'
 ),
 
--- The version of yesterday, for every series; and older ones from the first closed day that this run changed, which
--- only a backfill brings. What exists stays as it is.
+-- The version of yesterday, for every series in the first run after it; and those from the first closed day that this run
+-- changed, which only late data does. What exists stays as it is. What had too few minutes for a version isn't asked
+-- for again until its hours change.
 due as materialized (
     select
         series.equipment_id,
@@ -40,7 +46,7 @@ due as materialized (
             max({{ plant_day("'" ~ moment() ~ "'::timestamptz", 'tags.time_zone') }}) - 1 as last_closed_day,
             min({{ plant_day('changed.hour', 'tags.time_zone') }}) as first_changed_day
         from tags
-        left join (
+        {{ 'left' if all_due else 'inner' }} join (
             select
                 hours.tag_id,
                 min(hours.hour) as hour
@@ -52,6 +58,9 @@ due as materialized (
         ) as changed on tags.tag_id = changed.tag_id
         group by tags.equipment_id, tags.measurement, tags.position
     ) as series
+    {%- if not all_due %}
+    where series.first_changed_day <= series.last_closed_day
+    {%- endif %}
 ),
 
 versions as materialized (
@@ -76,28 +85,69 @@ versions as materialized (
     {%- endif %}
 ),
 
+due_tags as materialized (
+    select tags.*
+    from tags
+    inner join (
+        select distinct
+            equipment_id,
+            measurement,
+            position
+        from versions
+    ) as series
+        on
+            tags.equipment_id = series.equipment_id
+            and tags.measurement = series.measurement
+            and tags.position = series.position
+),
+
+due_hours as (
+    {%- if all_due %}
+    select
+        due_tags.*,
+        hours.hour,
+        hours.regime,
+        hours.minute_count,
+        hours.mean_sum,
+        hours.mean_sumsq
+    from hours
+    inner join due_tags on hours.tag_id = due_tags.tag_id
+    where
+        hours.hour >= {{ first_hour }}
+        -- Where no version is missing after all, months of hours aren't read to find that out.
+        and exists (select 1 from versions)
+    {%- else %}
+    select
+        due_tags.*,
+        hours_of_tag.*
+    from due_tags
+    cross join lateral (
+        select
+            hours.hour,
+            hours.regime,
+            hours.minute_count,
+            hours.mean_sum,
+            hours.mean_sumsq
+        from hours
+        where hours.tag_id = due_tags.tag_id and hours.hour >= {{ first_hour }}
+        offset 0
+    ) as hours_of_tag
+    {%- endif %}
+),
+
 days as (
     select
-        tags.equipment_id,
-        tags.measurement,
-        tags.position,
-        hours.regime,
-        {{ plant_day('hours.hour', 'tags.time_zone') }} as plant_day,
-        sum(hours.minute_count) as minute_count,
-        sum(hours.mean_sum) as mean_sum,
-        sum(hours.mean_sumsq) as mean_sumsq
-    from hours
-    inner join tags on hours.tag_id = tags.tag_id
-    where
-        hours.minute_count > 0
-        -- Nothing is due in most minutes, and months of hours aren't read to find that out.
-        and exists (select 1 from versions)
-        and hours.hour >= (
-            select min(version_day) - {{ var('baseline_days') }} - 2 from versions
-        )::timestamp at time zone 'UTC'
-    group by
-        tags.equipment_id, tags.measurement, tags.position, hours.regime,
-        {{ plant_day('hours.hour', 'tags.time_zone') }}
+        equipment_id,
+        measurement,
+        position,
+        regime,
+        {{ plant_day('hour', 'time_zone') }} as plant_day,
+        sum(minute_count) as minute_count,
+        sum(mean_sum) as mean_sum,
+        sum(mean_sumsq) as mean_sumsq
+    from due_hours
+    where minute_count > 0
+    group by equipment_id, measurement, position, regime, {{ plant_day('hour', 'time_zone') }}
 ),
 
 pooled as (
