@@ -22,6 +22,8 @@ from warehouse.settings import HOME, Settings
 Progress = Callable[[str, int, int], None]
 PROJECT = HOME / "dbt_project"
 MINUTE_PATH = "tag:minute"
+# How long a minute waits for another run to be done with one of the minute's models. Longer, and the next is due.
+MINUTE_WAIT_S = 60.0
 _ENVIRONMENT = threading.Lock()
 
 
@@ -41,11 +43,12 @@ class TransformResult:
 
 
 @contextmanager
-def _environment(settings: Settings, moment: datetime | None) -> Iterator[None]:
+def _environment(settings: Settings, moment: datetime | None, holds_minute: bool) -> Iterator[None]:
     """dbt reads its profile and its paths from the environment of the process; it is put back afterwards.
 
-    Nothing is written beside the sources: target and logs go under `var`. The run's moment comes this way too: a var
-    that differs from the last run's makes dbt parse the whole project anew.
+    Nothing is written beside the sources: target and logs go under `var`. The run's moment comes this way too, and
+    whether the minute's tables are held for it: a var that differs from the last run's makes dbt parse the whole
+    project anew.
     """
     wanted = {
         "PGHOST": settings.host,
@@ -57,6 +60,8 @@ def _environment(settings: Settings, moment: datetime | None) -> Iterator[None]:
     }
     if moment is not None:
         wanted["MILLWRIGHT_MOMENT"] = moment.isoformat()
+    if holds_minute:
+        wanted["MILLWRIGHT_HOLDS_MINUTE"] = "1"
     with _ENVIRONMENT:
         before = {key: os.environ.get(key) for key in wanted}
         os.environ.update(wanted)
@@ -85,8 +90,8 @@ def build(
     a first build that someone waits for; unit tests are for developers and never part of it. `progress` hears of each
     node as it is begun: its name, the how manyth it is, and of how many.
 
-    A model or test that fails is in the result; a run that could not start (no database, a broken project) raises
-    WarehouseError.
+    A model or test that fails is in the result; a run that could not start (no database, a broken project, another run
+    at the minute's tables for MINUTE_WAIT_S seconds) raises WarehouseError.
     """
     arguments = [
         "build", *_common(variables),
@@ -99,22 +104,33 @@ def build(
     for kind in ("unit_test",) if tests else ("unit_test", "test"):
         arguments += ["--exclude-resource-type", kind]
     with _alone(settings, select):
-        return invoke(settings, arguments, moment, progress)
+        return invoke(settings, arguments, moment, progress, holds_minute=select == MINUTE_PATH)
 
 
 @contextmanager
 def _alone(settings: Settings, select: str | None) -> Iterator[None]:
-    """One run at a time makes what isn't the minute path; a minute waits for none, and makes nothing that others do."""
-    if select == MINUTE_PATH:
-        yield
-        return
+    """A minute holds the minute's tables from its first model to its last; of other runs, one is made at a time.
+
+    Those make the minute's models too, but for minutes of time: they hold the tables for one model after the other
+    (`hold_minute_tables` of dbt), so that a minute gets its turn in between and is never interrupted itself.
+    """
     try:
         connection = connect(settings, Role.TRANSFORM, autocommit=True)
     except psycopg.OperationalError:
         yield  # dbt says what is wrong
         return
     with connection:
-        connection.execute("SELECT pg_advisory_lock(hashtext('millwright dbt'))")
+        if select == MINUTE_PATH:
+            connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{MINUTE_WAIT_S * 1000:.0f}ms",))
+            try:
+                connection.execute("SELECT pg_advisory_lock(hashtext('millwright minute'))")
+            except psycopg.errors.LockNotAvailable as error:
+                raise WarehouseError(
+                    f"another run of dbt has been at one of the minute's tables for {MINUTE_WAIT_S:g} s:"
+                    " the next minute takes up what this one left"
+                ) from error
+        else:
+            connection.execute("SELECT pg_advisory_lock(hashtext('millwright dbt'))")
         yield
 
 
@@ -137,10 +153,12 @@ def invoke(
     arguments: list[str],
     moment: datetime | None = None,
     progress: Progress = lambda node, number, total: None,
+    holds_minute: bool = False,
 ) -> TransformResult:
     """One dbt command in this process; the second one is faster, for dbt is imported by then.
 
-    Without a `moment` it works for that of `--vars`, else for the time of its start.
+    Without a `moment` it works for that of `--vars`, else for the time of its start. `holds_minute`: the caller keeps
+    other runs from the minute's tables.
     """
     from dbt.cli.main import dbtRunner
 
@@ -153,7 +171,7 @@ def invoke(
             progress(event.data.node_info.node_name, event.data.index, event.data.total)
 
     started = time.monotonic()
-    with _environment(settings, moment):
+    with _environment(settings, moment, holds_minute):
         outcome = dbtRunner(callbacks=[hear]).invoke(arguments)
     seconds = time.monotonic() - started
     if outcome.exception is not None:

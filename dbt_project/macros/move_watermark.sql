@@ -1,5 +1,6 @@
 {#- Closes the run, and moves the watermark to its snapshot only if every model of the minute path was in it and no
-    model failed or was skipped. Otherwise the next run repeats the range. -#}
+    model failed or was skipped. Otherwise the next run repeats the range. Never backwards: a run that others overtook leaves
+    the mark where they moved it, unless it is of another cluster (a restore), where it means nothing. -#}
 {% macro move_watermark(results) -%}
     {%- if execute -%}
         {%- set ns = namespace(done=[], failed=0) -%}
@@ -21,12 +22,21 @@
             where run_id = '{{ invocation_id }}' returning until, moment
         )
         {% if complete -%}
-        insert into ops.watermarks (pipeline, snapshot, system_identifier, moment)
+        insert into ops.watermarks as mark (pipeline, snapshot, system_identifier, moment)
         select 'transform', closed.until, control.system_identifier, closed.moment
         from closed cross join pg_control_system() as control
         on conflict (pipeline) do update set
             snapshot = excluded.snapshot, system_identifier = excluded.system_identifier,
             moment = excluded.moment, moved_at = clock_timestamp()
+        where
+            mark.system_identifier <> excluded.system_identifier
+            or (
+                pg_snapshot_xmax(excluded.snapshot) >= pg_snapshot_xmax(mark.snapshot)
+                and not exists (
+                    select 1 from pg_snapshot_xip(excluded.snapshot) as unseen (xid)
+                    where pg_visible_in_snapshot(unseen.xid, mark.snapshot)
+                )
+            )
         {%- else -%}
         select count(*) from closed
         {%- endif -%}

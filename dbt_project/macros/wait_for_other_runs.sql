@@ -1,6 +1,7 @@
 {#- A run from dbt's own command line begins when none of Millwright's is making the same models, the hourly ones above all:
-    two runs that create one table fail. Millwright's own runs hold the lock themselves (`warehouse.transform`). What was made
-    meanwhile is made known to dbt, which has looked for what there is before. -#}
+    two runs that create one table fail. Millwright's own runs hold the lock themselves (`warehouse.transform`); what keeps a
+    run from the minute's tables is `hold_minute_tables`. What was made meanwhile is made known to dbt, which has looked for
+    what there is before. -#}
 {% macro wait_for_other_runs() -%}
     {%- if execute and env_var('MILLWRIGHT_MOMENT', '') == '' -%}
         {%- set alone = "(hashtext('millwright dbt'))" -%}

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.dbt.site import INSERT, MINUTE, OTHER_TEMPERATURE, START, TEMPERATURE, Site, day, land
+from warehouse import transform
+from warehouse.errors import WarehouseError
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -49,6 +51,33 @@ def test_two_first_updates_make_their_index_one_after_the_other(site: Site) -> N
         other.commit()
         result = run.result()
     assert result.succeeded, result.failures
+
+
+def test_a_minute_waits_for_another_runs_model_and_no_longer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transform, "MINUTE_WAIT_S", 0.1)
+    with connect(site.settings, Role.TRANSFORM) as other:
+        other.execute("SELECT pg_advisory_xact_lock_shared(hashtext('millwright minute'))")
+        with pytest.raises(WarehouseError, match="another run of dbt has been at one of the minute's tables"):
+            site.attempt(START + 20 * MINUTE, "tag:minute")
+
+
+def test_another_run_waits_for_a_minute_and_leaves_the_watermark_where_that_moved_it(site: Site) -> None:
+    """`minute` stands for one of Millwright's; what isn't the minute path alone may be a daily run or the dbt CLI's."""
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
+    with connect(site.settings, Role.TRANSFORM) as minute, ThreadPoolExecutor(1) as pool:
+        minute.execute("SELECT pg_advisory_xact_lock(hashtext('millwright minute'))")
+        run = pool.submit(site.attempt, START + 20 * MINUTE, "tag:minute stg_plants")
+        deadline = time.monotonic() + 60
+        while site.admin.execute(waits).fetchone() == (0,):
+            assert time.monotonic() < deadline and not run.done()
+            time.sleep(0.05)
+        site.admin.execute("SELECT pg_current_xact_id()")
+        site.admin.execute("UPDATE ops.watermarks SET snapshot = pg_current_snapshot() WHERE pipeline = 'transform'")
+        moved = site.admin.execute(MOVED).fetchone()
+        minute.commit()
+        result = run.result()
+    assert result.succeeded, result.failures
+    assert site.admin.execute(MOVED).fetchone() == moved
 
 
 def test_a_minute_without_news_writes_nothing(site: Site) -> None:
@@ -130,3 +159,12 @@ def test_a_run_after_a_failed_one_repeats_its_range(site: Site) -> None:
     assert site.admin.execute(MOVED).fetchone() != before
     gold = "SELECT equipment_id FROM marts.gold_ml_features WHERE window_end > %s"
     assert site.admin.execute(gold, (at,)).fetchall() == [("B",)]
+
+
+def test_a_watermark_of_another_cluster_is_replaced_however_far_it_is(site: Site) -> None:
+    site.admin.execute("UPDATE ops.watermarks SET snapshot = '9000000000:9000000000:', system_identifier = 1")
+    site.transform(START + timedelta(hours=3), "tag:minute")
+    assert site.admin.execute("SELECT count(*) FROM ops.transform_runs WHERE since IS NULL").fetchone() == (2,)
+    mark = "SELECT w.snapshot::text FROM ops.watermarks AS w JOIN pg_control_system() USING (system_identifier)"
+    last = "SELECT until::text FROM ops.transform_runs ORDER BY started_at DESC LIMIT 1"
+    assert site.admin.execute(mark).fetchone() == site.admin.execute(last).fetchone()
