@@ -24,6 +24,16 @@ SELECT count(*) FROM marts.gold_ml_features AS g WHERE
         SELECT extract(EPOCH FROM g.window_end - max(m.performed_at)) / 3600 FROM raw.cmms_maintenance AS m
         WHERE m.equipment_id = g.equipment_id AND m.performed_at <= g.window_end)) > 1e-6
 """
+# Rows of silver and of the board that tell another latest maintenance than gold does.
+DIFFERENT = """
+SELECT
+    (SELECT count(*) FROM marts.silver_enriched_sensors AS s
+        JOIN marts.gold_ml_features AS g USING (equipment_id, window_end)
+        WHERE (abs(s.days_since_maintenance * 24 - g.hours_since_maintenance) < 1e-6) IS NOT TRUE),
+    (SELECT count(*) FROM marts.mart_predictive_maintenance AS p WHERE p.last_maintenance_at IS DISTINCT FROM (
+        SELECT max(m.performed_at) FROM raw.cmms_maintenance AS m
+        WHERE m.equipment_id = p.equipment_id AND m.performed_at <= %s))
+"""
 END = datetime(2016, 1, 2, tzinfo=UTC)
 
 
@@ -43,6 +53,7 @@ def test_the_readings_of_a_historian_become_features_with_its_cmms(
     assert counts[0] == counts[1] > 0
     assert counts[2] == counts[3] > 0
     assert admin.execute(WRONG).fetchone() == (0,)
+    assert admin.execute(DIFFERENT, (END,)).fetchone() == (0, 0)
     most = admin.execute(
         "SELECT max(errors_24h), max(failures_90d), max(hours_since_maintenance) FROM marts.gold_ml_features"
     )

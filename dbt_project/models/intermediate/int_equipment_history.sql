@@ -58,15 +58,6 @@ serviced as (
     group by equipment_id
 ),
 
-completed as (
-    select
-        equipment_id,
-        array_agg(completed_at order by completed_at) as completions
-    from work_orders
-    where completed_at is not null
-    group by equipment_id
-),
-
 failed as (
     select
         equipment_id,
@@ -109,14 +100,12 @@ select
     assets.commissioned_on,
     serviced.services_known_at,
     serviced.services,
-    completed.completions,
     failed.failures_known_at,
     erred.errors_known_at,
     led_up_to.fault_times
 from equipment
 left join assets on equipment.equipment_id = assets.equipment_id
 left join serviced on equipment.equipment_id = serviced.equipment_id
-left join completed on equipment.equipment_id = completed.equipment_id
 left join failed on equipment.equipment_id = failed.equipment_id
 left join erred on equipment.equipment_id = erred.equipment_id
 left join led_up_to on equipment.equipment_id = led_up_to.equipment_id

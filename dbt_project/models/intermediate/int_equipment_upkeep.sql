@@ -38,10 +38,16 @@ erred as (
 ordered as (
     select
         equipment_id,
-        (count(*) filter (where completed_at is null and opened_at <= {{ moment }}))::integer as open_work_orders,
-        max(completed_at) filter (where completed_at <= {{ moment }}) as last_maintenance_at
+        (count(*) filter (where completed_at is null and opened_at <= {{ moment }}))::integer as open_work_orders
     from {{ ref('stg_cmms_work_orders') }}
     group by equipment_id
+),
+
+serviced as (
+    select
+        history.equipment_id,
+        {{ last_service_at(moment) }} as last_maintenance_at
+    from {{ ref('int_equipment_history') }} as history
 ),
 
 planned as (
@@ -72,7 +78,7 @@ joined as (
         failed.mean_h_to_repair,
         coalesce(erred.errors_24h, 0) as errors_24h,
         coalesce(ordered.open_work_orders, 0) as open_work_orders,
-        ordered.last_maintenance_at,
+        serviced.last_maintenance_at,
         planned.next_maintenance_at,
         stocked.missing_parts,
         stocked.missing_parts_lead_days
@@ -80,6 +86,7 @@ joined as (
     left join failed on equipment.equipment_id = failed.equipment_id
     left join erred on equipment.equipment_id = erred.equipment_id
     left join ordered on equipment.equipment_id = ordered.equipment_id
+    left join serviced on equipment.equipment_id = serviced.equipment_id
     left join planned on equipment.equipment_id = planned.equipment_id
     left join stocked on equipment.plant_id = stocked.plant_id and equipment.model = stocked.model
 )

@@ -33,7 +33,7 @@ changed as materialized (
         from_ts - interval '1 minute' as from_ts,
         to_ts
     from {{ context_changes }}
-    where kind in ('cmms_work_orders', 'mes_schedules', 'mes_shifts', 'sap_equipment')
+    where kind in ('cmms_work_orders', 'cmms_maintenance', 'mes_schedules', 'mes_shifts', 'sap_equipment')
 ),
 
 -- Of what changed for ever, the days that a first build covers.
@@ -76,12 +76,13 @@ equipment as (
     select * from {{ ref('int_equipment_assets') }}
 ),
 
-maintenance as (
+history as (
     select
         equipment_id,
-        completions
+        services_known_at,
+        services
     from {{ ref('int_equipment_history') }}
-    where completions is not null
+    where services is not null
 ),
 
 shift_minutes as (
@@ -115,14 +116,12 @@ context as {{ 'materialized' if update }} (
         shift_minutes.crew,
         orders.order_id,
         orders.product,
-        date_part('epoch', equipment_minutes.minute + interval '1 minute' - maintenance.completions[
-            nullif(width_bucket(equipment_minutes.minute + interval '1 minute', maintenance.completions), 0)
-        ]) / 86400 as days_since_maintenance
+        {{ hours_since_service('equipment_minutes.minute') }} / 24 as days_since_maintenance
     from equipment_minutes
     inner join equipment on equipment_minutes.equipment_id = equipment.equipment_id
     left join shift_minutes
         on equipment.plant_id = shift_minutes.plant_id and equipment_minutes.minute = shift_minutes.minute
-    left join maintenance on equipment_minutes.equipment_id = maintenance.equipment_id
+    left join history on equipment_minutes.equipment_id = history.equipment_id
     left join lateral (
         select
             scheduled.order_id,
