@@ -43,6 +43,7 @@ WATCHED = (*DEVIATIONS, *FLAT)
 _DETECTED = np.array([FEATURES.index(name) for name in WATCHED])
 _FLAT = np.array([i for i, name in enumerate(FEATURES) if name.endswith("_flat_minutes")])
 _SHORT = np.array([FEATURES.index(f"{m}_deviation_5m") for m in MEASUREMENTS])
+_DEVIATIONS = np.array([FEATURES.index(name) for name in DEVIATIONS])
 # What the detector and the classifier see, in order.
 DETECTED = tuple(FEATURES[i] for i in _DETECTED)
 CLASSIFIED = tuple(FEATURES[i] for i in (*_SHORT, *_FLAT))
@@ -63,7 +64,7 @@ class Scores:
     unsupervised: NDArray[np.float64]  # the detector's surprise, 0–8
     supervised: NDArray[np.float64]  # probability that a known fault shows
     action: NDArray[Any]  # action codes
-    confidence: NDArray[np.float64]  # 0–1
+    confidence: NDArray[np.float64]  # 0–1; 0 where no measurement has a baseline, so that nothing can look unusual
     precedent: NDArray[np.bool_]  # False: nothing like it was ever labelled, or came before a failure
     hours_to_failure: NDArray[np.float64]  # the median; NaN where nothing points to a failure
     ttf_low: NDArray[np.float64]  # its 10 % and 90 % quantiles
@@ -207,7 +208,7 @@ class Scorecard:
         foreseen = np.interp(within_24h, AHEAD_LIKELIHOOD, AHEAD_SCORE)
         anomaly = np.maximum(shown, foreseen)
         action = np.full(len(x), CONTINUE, dtype=object)
-        confidence = 1.0 - anomaly
+        confidence = np.where(np.isnan(x[:, _DEVIATIONS]).all(axis=1), 0.0, 1.0 - anomaly)
         precedent = np.zeros(len(x), bool)
         raised = anomaly >= 0.5
         if len(self.classes) > 1:

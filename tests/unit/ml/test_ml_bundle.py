@@ -197,6 +197,7 @@ def test_a_stuck_sensor_shows_by_its_flat_minutes(taught: EquipmentAnomalyDetect
 def test_everything_missing_is_normal_not_an_error(taught: EquipmentAnomalyDetector) -> None:
     scores = taught.score_windows(np.full((3, len(FEATURES)), np.nan), ["M0", "unknown", ""])
     assert (scores.anomaly < 0.5).all()
+    assert (scores.confidence == 0).all(), "a machine without a baseline is not known to be well"
     assert (scores.supervised == 0).all(), "where nothing was measured no fault is known"
     assert len(taught.score_windows(np.empty((0, len(FEATURES)))).anomaly) == 0
 

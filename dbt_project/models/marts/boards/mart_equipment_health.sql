@@ -30,7 +30,7 @@ joined as (
         equipment.area,
         equipment.equipment_type,
         latest_scores.anomaly_score,
-        {{ health_status('latest_scores.anomaly_score') }} as status,
+        {{ health_status('latest_scores.anomaly_score', 'latest_scores.confidence') }} as status,
         latest_scores.action_code,
         latest_scores.confidence,
         latest_scores.estimated_ttf,
