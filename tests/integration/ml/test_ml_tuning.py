@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
 from ml import features, parameters, sampling, training, tuning
 from ml.errors import ModelError
 from ml.policy import Policy
+from ml.scorecard import detected
 from tests.integration.ml.conftest import NOON, START, Fill
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -55,6 +60,36 @@ def test_a_search_is_seeded_resumed_recorded_and_used(
         (trained.training_id,),
     ).fetchone()
     assert used == (True, "60", "5")
+
+
+def test_a_search_gives_up_what_falls_behind_and_stops_when_its_minutes_are_over(
+    with_past: Settings, admin: psycopg.Connection, quick: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[str] = []
+
+    def made_up(*_given: object) -> Any:
+        """The first three trials find what lies out of its spread, later ones anything but that."""
+        trials = admin.execute("SELECT count(*) FROM optuna.trials").fetchone()
+        fitted.append("good" if trials and trials[0] <= 3 else "bad")
+
+        def score(x: np.ndarray[Any, Any], _equipment: object) -> Any:
+            out = np.minimum(np.abs(detected(x)).max(axis=1) / 10, 1.0)
+            return SimpleNamespace(anomaly=out if fitted[-1] == "good" else 1 - out)
+
+        return SimpleNamespace(scorecard=SimpleNamespace(score=score))
+
+    monkeypatch.setattr(tuning, "fit", made_up)
+    result = tuning.tune(with_past, NOON, quick.model_copy(update={"tuning_trials": 5}))
+    assert (result.trials, result.pruned) == (5, 2)
+    folds = fitted.count("good") // 3
+    assert folds > 1 and fitted == ["good"] * 3 * folds + ["bad"] * 2, "a fold was enough"
+    states = admin.execute("SELECT state::text FROM optuna.trials ORDER BY number").fetchall()
+    assert [state for (state,) in states] == ["COMPLETE"] * 3 + ["PRUNED"] * 2
+
+    # Of a hundred trials there is time for one, which is finished though it takes longer than that.
+    monkeypatch.setattr(tuning, "fit", lambda *given: time.sleep(1.1) or made_up(*given))  # type: ignore[func-returns-value]
+    hurried = quick.model_copy(update={"tuning_trials": 100, "tuning_minutes": 1 / 60})
+    assert tuning.tune(with_past, NOON, hurried).trials == 6
 
 
 def test_the_held_out_time_is_not_searched_on(with_past: Settings, admin: psycopg.Connection, quick: Policy) -> None:
