@@ -63,7 +63,8 @@ def training_of(connection: psycopg.Connection, version: str) -> Training:
     champion = str(other[0]) if other else None
     known = {name: value for name, value in row["policy"].items() if name in Policy.model_fields}
     return Training(
-        row, Policy(**known), evaluation.load(connection, row["training_id"], version), champion,
+        # As it was, whatever is allowed or set by now.
+        row, Policy.model_construct(**known), evaluation.load(connection, row["training_id"], version), champion,
         evaluation.load(connection, row["training_id"], champion) if champion else {},
     )  # fmt: skip
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
+
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ml.errors import ModelError
 
 # One false-alarm episode a machine-week, a machine-month, a machine-year.
 BANDS_WEEKLY = (1.0, 12 / 52.18, 1 / 52.18)
@@ -66,6 +70,16 @@ class Policy(BaseSettings):
     false_alarm_margin: float = Field(0.03, gt=0, lt=1, description="and more machine-days with a false alarm")
     own_share: float = Field(0.0, ge=0, le=1, description="machine-weeks whose shown scores are the challenger's")
     challenger_days: float = Field(42.0, ge=0, description="a challenger keeps its place from newer ones this long")
+
+    @model_validator(mode="after")
+    def _rarer_is_worse(self) -> Self:
+        """Rates out of order would make two bands of one score."""
+        for rare, often in (("significant_weekly", "minor_weekly"), ("critical_weekly", "significant_weekly")):
+            rate, most = getattr(self, rare), getattr(self, often)
+            if rate >= most:
+                rare, often = (f"{self.model_config['env_prefix']}{name.upper()}" for name in (rare, often))
+                raise ModelError(f"{rare} must be less than {often}, which is {most:g}. Got: {rate:g}")
+        return self
 
     @property
     def bands_weekly(self) -> tuple[float, float, float]:

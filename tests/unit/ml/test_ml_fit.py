@@ -1,0 +1,53 @@
+"""What a fit makes of the policy, and of faults that are rare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ml.bundle import EquipmentAnomalyDetector
+from ml.errors import ModelError
+from ml.features import FEATURES
+from ml.policy import Policy
+from ml.sampling import Sample
+from ml.training import fit
+
+SMALL = {"trees": 20, "isolation_trees": 20}
+
+
+def test_bands_are_the_policys(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plant that stands more false alarms has lower bands: the setting, not the constant, reaches the score."""
+    for name, rate in (("MINOR", "7"), ("SIGNIFICANT", "2"), ("CRITICAL", "0.5")):
+        monkeypatch.setenv(f"MILLWRIGHT_ML_{name}_WEEKLY", rate)
+    calm = sample.rows.take(np.flatnonzero(~sample.rows.positive))
+    own, usual = (fit(calm, policy, SMALL, 1).scorecard.bands for policy in (Policy(), Policy.model_construct()))
+    assert own.stated.tolist() == [7, 2, 0.5]
+    assert (own.knots < usual.knots).all()
+
+
+def test_rates_out_of_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MILLWRIGHT_ML_SIGNIFICANT_WEEKLY", "3")
+    for given in (1, 3):
+        monkeypatch.setenv("MILLWRIGHT_ML_MINOR_WEEKLY", str(given))
+        wanted = "^MILLWRIGHT_ML_SIGNIFICANT_WEEKLY must be less than MILLWRIGHT_ML_MINOR_WEEKLY, which is "
+        with pytest.raises(ModelError, match=rf"{wanted}{given}. Got: 3$"):
+            Policy()
+    monkeypatch.setenv("MILLWRIGHT_ML_MINOR_WEEKLY", "4")
+    assert Policy().bands_weekly[:2] == (4, 3)
+    with pytest.raises(ModelError, match=r"^MILLWRIGHT_ML_CRITICAL_WEEKLY must be less than .* which is 3. Got: 3.5$"):
+        Policy(critical_weekly=3.5)
+
+
+def test_a_rare_fault_is_not_drowned_by_what_is_normal() -> None:
+    """Forty rows of it among a hundred times as many: what looks as often like it as like normal operation is known."""
+    rng = np.random.default_rng(1)
+    normal, rare = 4000, 40
+    x = np.full((normal + rare, len(FEATURES)), np.nan)
+    temperature = FEATURES.index("temperature_deviation_5m")
+    x[:, temperature] = np.concatenate([rng.normal(0, 2, normal), rng.normal(6, 1, rare)])
+    action = np.repeat(["continue_operation", "reduce_speed"], [normal, rare])
+    made = EquipmentAnomalyDetector(trees=30, isolation_trees=10).fit(x, action)
+    unclear = np.full((1, len(FEATURES)), np.nan)
+    unclear[:, temperature] = 5.0
+    said = made.predict_proba(unclear)[0, list(made.classes_).index("reduce_speed")]
+    assert said > 0.5
