@@ -1,6 +1,11 @@
 """What is expected of the warehouse: the batches that are looked at, and the checks on each.
 
 In a query `:moment` stands for the moment that the check works for, `:span` for how far back it looks at readings.
+
+`training_set` looks at `marts.gold_ml_features`, of which `marts.ml_training_set` is a view: its newest seven days, and
+for the balance of classes all of it on the grid of ten minutes. The view's own rows would cost a probe for the scored
+vector each. What they lack of gold (stopped machines, maintenance, what became available too late) removes rows and
+changes none, and a vector that was scored differs from gold only where late data came, which `ml skew` tells.
 """
 
 from __future__ import annotations
