@@ -226,7 +226,10 @@ CHAINS: dict[str, list[Change]] = {
             " VALUES ('O1', 'A', 'bolts', 100, 'pcs', 10, %s, %s, %s, 'running', %s)",
             hours(12), hours(18), hours(12.5), DAY,
         ),
-        statement("UPDATE raw.mes_production_orders SET actual_end = %s, status = 'completed'", hours(17)),
+        statement(
+            "UPDATE raw.mes_production_orders SET actual_end = %s, status = 'completed' WHERE order_id = 'O1'",
+            hours(17),
+        ),
     ],
     "a gap that opens, closes and is repaired": [
         _gap(1, hours(13), None),
@@ -234,6 +237,21 @@ CHAINS: dict[str, list[Change]] = {
         statement("UPDATE raw.sensor_gaps SET repaired = true WHERE tag_id = 1"),
     ],
     "a gap that stays": [_gap(6, hours(15.2), hours(15.6))],
+    "a scheduled order that begins late and is done early": [
+        statement(
+            "INSERT INTO raw.mes_production_orders (order_id, equipment_id, product, planned_quantity, unit,"
+            " planned_rate, planned_start, planned_end, status, available_at)"
+            " VALUES ('O-S3', 'B', 'bolts', 100, 'pcs', 10, %s, %s, 'planned', %s)", hours(10), hours(20), DAY,
+        ),
+        statement(
+            "UPDATE raw.mes_production_orders SET actual_start = %s, status = 'running' WHERE order_id = 'O-S3'",
+            hours(11),
+        ),
+        statement(
+            "UPDATE raw.mes_production_orders SET actual_end = %s, status = 'completed' WHERE order_id = 'O-S3'",
+            hours(19),
+        ),
+    ],
 }  # fmt: skip
 
 

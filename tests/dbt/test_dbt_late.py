@@ -79,6 +79,8 @@ def test_the_day_holds_what_makes_it_hard(built: Any, site: Site) -> None:
     assert {row["regime"] for row in gold if row["equipment_id"] == "A"} >= {0, 3}
     assert any(row["temperature_deviation_5m"] is not None for row in gold)
     assert {row["in_maintenance"] for row in gold} == {row["over_gap"] for row in gold} == {True, False}
+    silver = landed["marts.silver_enriched_sensors"]
+    assert {row["order_id"] for row in silver} == {"O-S2", "O-S3", "O1", None}
     quality = site.admin.execute("SELECT count(DISTINCT status), bool_or(value = 'NaN') FROM raw.sensor_events")
     assert quality.fetchone() == (3, True)
 

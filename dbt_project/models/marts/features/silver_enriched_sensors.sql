@@ -33,7 +33,11 @@ changed as materialized (
         from_ts - interval '1 minute' as from_ts,
         to_ts
     from {{ context_changes }}
-    where kind in ('cmms_work_orders', 'cmms_maintenance', 'mes_schedules', 'mes_shifts', 'sap_equipment')
+    where
+        kind in (
+            'cmms_work_orders', 'cmms_maintenance', 'mes_schedules', 'mes_shifts', 'mes_production_orders',
+            'sap_equipment'
+        )
 ),
 
 -- Of what changed for ever, the days that a first build covers.
@@ -109,31 +113,61 @@ shift_minutes as (
     ) as shift_at
 ),
 
+-- What a machine has from its first minute to its last, probed once; and of that what held at each.
+orders_held as (
+    select held.*
+    from (
+        select
+            equipment_id,
+            min(minute) as first_minute,
+            max(minute) as last_minute
+        from equipment_minutes
+        group by equipment_id
+    ) as covered
+    cross join lateral (
+        select * from {{ ref('int_scheduled_orders') }} as orders
+        where
+            orders.equipment_id = covered.equipment_id
+            and orders.starts_at <= covered.last_minute
+            and covered.first_minute < orders.ends_at
+        offset 0
+    ) as held
+),
+
+order_minutes as (
+    select distinct on (equipment_minutes.equipment_id, equipment_minutes.minute)
+        equipment_minutes.equipment_id,
+        equipment_minutes.minute,
+        orders_held.order_id,
+        orders_held.product
+    from orders_held
+    inner join equipment_minutes
+        on
+            orders_held.equipment_id = equipment_minutes.equipment_id
+            and orders_held.starts_at <= equipment_minutes.minute
+            and orders_held.ends_at > equipment_minutes.minute
+    order by
+        equipment_minutes.equipment_id, equipment_minutes.minute,
+        orders_held.is_actual desc, orders_held.starts_at desc
+),
+
 context as {{ 'materialized' if update }} (
     select
         equipment_minutes.*,
         shift_minutes.shift,
         shift_minutes.crew,
-        orders.order_id,
-        orders.product,
+        order_minutes.order_id,
+        order_minutes.product,
         {{ hours_since_service('equipment_minutes.minute') }} / 24 as days_since_maintenance
     from equipment_minutes
     inner join equipment on equipment_minutes.equipment_id = equipment.equipment_id
     left join shift_minutes
         on equipment.plant_id = shift_minutes.plant_id and equipment_minutes.minute = shift_minutes.minute
     left join history on equipment_minutes.equipment_id = history.equipment_id
-    left join lateral (
-        select
-            scheduled.order_id,
-            scheduled.product
-        from {{ ref('int_scheduled_orders') }} as scheduled
-        where
-            scheduled.equipment_id = equipment_minutes.equipment_id
-            and scheduled.starts_at <= equipment_minutes.minute
-            and equipment_minutes.minute < scheduled.ends_at
-        order by scheduled.starts_at desc
-        limit 1
-    ) as orders on true
+    left join order_minutes
+        on
+            equipment_minutes.equipment_id = order_minutes.equipment_id
+            and equipment_minutes.minute = order_minutes.minute
 ),
 
 final as (
