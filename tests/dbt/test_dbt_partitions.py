@@ -20,6 +20,17 @@ def days(site: Site, mart: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def unhurried(site: Site) -> list[str]:
+    """Tables of the minute, and days of marts, that wait for a fifth of their rows to be dead."""
+    rows = site.admin.execute(
+        "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND (relnamespace = 'partitions'::regnamespace"
+        " OR oid = ANY('{intermediate.int_sensor_minutes,intermediate.int_equipment_minutes,"
+        "intermediate.int_sensor_hours,intermediate.int_baselines}'::regclass[]))"
+        " AND 'autovacuum_vacuum_scale_factor=0.02' <> ALL(coalesce(reloptions, '{}')) ORDER BY 1"
+    )
+    return [name for (name,) in rows]
+
+
 def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site: Site) -> None:
     midnight = START + timedelta(days=1)
     land(site.admin, [(TEMPERATURE, midnight + n * MINUTE, 60.0 + n, None, 0, n) for n in range(-3, 3)])
@@ -57,3 +68,10 @@ def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site:
     left = site.admin.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'partitions'::regnamespace"
                               " AND relkind = 'r'").fetchone()  # fmt: skip
     assert left == (6,)
+    assert unhurried(site) == []
+
+    # A table of before is told so by the next run.
+    site.admin.execute("ALTER TABLE intermediate.int_sensor_hours RESET (autovacuum_vacuum_scale_factor)")
+    assert unhurried(site) == ["int_sensor_hours"]
+    site.transform(midnight + 5 * MINUTE)
+    assert unhurried(site) == []
