@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from tests.dbt.site import MINUTE, START, TEMPERATURE, Site, land
-from warehouse.partitions import keep_raw
+from warehouse.partitions import keep_marts, keep_raw
 
 MARTS = ("marts.silver_enriched_sensors", "marts.gold_ml_features")
 
@@ -31,6 +32,10 @@ def unhurried(site: Site) -> list[str]:
     return [name for (name,) in rows]
 
 
+def rolled_up(site: Site) -> list[dict[str, Any]]:
+    return site.rows("intermediate.int_sensor_minutes", "tag_id, minute")
+
+
 def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site: Site) -> None:
     midnight = START + timedelta(days=1)
     land(site.admin, [(TEMPERATURE, midnight + n * MINUTE, 60.0 + n, None, 0, n) for n in range(-3, 3)])
@@ -46,22 +51,18 @@ def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site:
     before = [site.rows(mart, "window_end, 1") for mart in MARTS]
     assert [len(rows) for rows in before] == [7, 7]
 
-    # Retention drops the readings. One more of a minute is less than what it was made of, and replaces nothing:
-    # neither in an update nor where everything is read again.
-    rolled_up = site.rows("intermediate.int_sensor_minutes", "tag_id, minute")
-    settings = site.settings.model_copy(update={"raw_retention_days": 1})
-    assert keep_raw(settings, midnight).dropped == [
-        "sensor_events_20260227",
-        "sensor_events_20260228",
-        "sensor_events_20260301",
-    ]
+    # Retention drops the readings. One more of a minute is less than what it was made of, and replaces nothing: not
+    # where everything is read again, nor in an update.
+    minutes = rolled_up(site)
+    settings = site.settings.model_copy(update={
+        "raw_retention_days": 1, "silver_retention_days": 1, "gold_retention_days": 1, "partitions_ahead_days": 1,
+    })  # fmt: skip
+    assert [name[-8:] for name in keep_raw(settings, midnight).dropped] == ["20260227", "20260228", "20260301"]
     site.admin.execute("SELECT raw.ensure_partitions(%(at)s, %(at)s)", {"at": early})
     land(site.admin, [(TEMPERATURE, early + timedelta(seconds=30), 99.0, None, 0, 30)])
-    site.transform(midnight + 4 * MINUTE)
-    assert site.rows("intermediate.int_sensor_minutes", "tag_id, minute") == rolled_up
     site.admin.execute("DELETE FROM ops.watermarks")
     site.transform(midnight + 4 * MINUTE, full_refresh=True)
-    assert site.rows("intermediate.int_sensor_minutes", "tag_id, minute") == rolled_up
+    assert rolled_up(site) == minutes
     for mart, rows in zip(MARTS, before, strict=True):
         assert site.rows(mart, "window_end, 1") == rows
         assert days(site, mart) == ["20260228", "20260302", "20260303"]
@@ -75,3 +76,25 @@ def test_a_full_refresh_and_a_late_day_bring_the_partitions_that_they_need(site:
     assert unhurried(site) == ["int_sensor_hours"]
     site.transform(midnight + 5 * MINUTE)
     assert unhurried(site) == []
+
+    # The day goes from the marts as well. What a shift and a master record say of all days reaches, ten days later,
+    # those that the marts still have, and brings none back.
+    assert [name[-8:] for name in keep_marts(settings, midnight).dropped] == ["20260228", "20260228"]
+    land(site.admin, [(TEMPERATURE, early + timedelta(seconds=31), 99.0, None, 0, 31)])
+    site.admin.execute(
+        "INSERT INTO raw.sap_equipment (equipment_id, plant_id, model, criticality, commissioned_on, available_at)"
+        " VALUES ('A', 'P', 'X', 'B', '2026-01-01', %s)",
+        (midnight,),
+    )
+    site.admin.execute(
+        "INSERT INTO raw.mes_shifts (shift_id, shift, starts_at, ends_at, available_at)"
+        " VALUES ('S', 'night', %s, %s, %s)",
+        (early - MINUTE, midnight + timedelta(days=1), midnight),
+    )
+    site.transform(midnight + timedelta(days=10))
+    assert rolled_up(site) == minutes
+    gold, silver = (site.rows(mart, "window_end, 1") for mart in reversed(MARTS))
+    assert {row["equipment_age_days"] for row in gold} == {61.0} and len(gold) == 6
+    assert {(row["shift"], row["asset_criticality"]) for row in silver} == {("night", "B")} and len(silver) == 6
+    for mart in MARTS:
+        assert {"20260227", "20260228"}.isdisjoint(days(site, mart))

@@ -2,11 +2,14 @@
 {#- Not ephemeral: dbt would have sqlparse take each model that reads it apart, every minute, and sqlparse refuses ten
     thousand tokens, which gold has with a few more measurements.
 
-    For each table: its key, when a row begins and ends, what else of it a model reads, and what stretch it touches. -#}
+    For each kind: its table if that isn't its name, the key, when a row begins and ends, what else of it a model reads,
+    what stretch it touches, and until when it covers a machine's minutes if that is less. When a row became known
+    counts, but for master data: an export that states it again with a new date has changed nothing. -#}
 {%- set watched = {
     'cmms_work_orders': {
         'rows': ref('stg_cmms_work_orders'), 'key': 'work_order_id', 'starts': 'started_at', 'ends': 'completed_at',
-        'reads': ['kind', 'opened_at'], 'from': 'least(starts_at, ends_at)', 'to': "'infinity'::timestamptz"
+        'reads': ['kind', 'opened_at'], 'from': 'least(starts_at, ends_at)', 'to': "'infinity'::timestamptz",
+        'covers_to': "coalesce(ends_at, 'infinity')"
     },
     'cmms_maintenance': {
         'rows': ref('stg_cmms_maintenance'), 'key': 'maintenance_id', 'starts': 'performed_at', 'ends': 'performed_at',
@@ -36,8 +39,13 @@
             else greatest(ends_at, (record ->> 'actual_end')::timestamptz) end"
     },
     'sap_equipment': {
-        'rows': ref('stg_sap_equipment'), 'key': 'equipment_id', 'starts': 'available_at', 'ends': 'available_at',
-        'reads': ['commissioned_on', 'model', 'criticality'], 'from': "'-infinity'::timestamptz", 'to': "'infinity'::timestamptz"
+        'rows': ref('stg_sap_equipment'), 'key': 'equipment_id', 'starts': 'commissioned_on', 'ends': 'commissioned_on',
+        'reads': [], 'from': "'-infinity'::timestamptz", 'to': "'infinity'::timestamptz", 'is_master_data': true
+    },
+    'sap_equipment_class': {
+        'table': 'sap_equipment', 'key': 'equipment_id', 'starts': none, 'ends': none,
+        'reads': ['model', 'criticality'], 'from': "'-infinity'::timestamptz", 'to': "'infinity'::timestamptz",
+        'is_master_data': true
     },
     'sensor_gaps': {
         'rows': 'gaps', 'key': 'gap_id', 'starts': 'from_ts', 'ends': 'to_ts',
@@ -73,9 +81,9 @@ gaps as (
 
 -- What this run's rows say, and what those that they replaced said.
 records as (
-    {%- for table, its in watched.items() %}
+    {%- for table, its in watched.items() if its.rows %}
     select
-        '{{ table }}' as kind,
+        '{{ table }}' as table_name,
         false as is_former,
         to_jsonb(changed) as record
     from {{ its.rows }} as changed
@@ -83,29 +91,29 @@ records as (
     union all
     {%- endfor %}
     select
-        table_name as kind,
+        table_name,
         true as is_former,
         former_row as record
     from former
 ),
 
 dated as (
-    {%- for table, its in watched.items() %}
+    {%- for kind, its in watched.items() %}
     select
-        kind,
+        '{{ kind }}' as kind,
         is_former,
         record,
         record ->> '{{ its.key }}' as row_key,
-        (record ->> '{{ its.starts }}')::timestamptz as starts_at,
-        (record ->> '{{ its.ends }}')::timestamptz as ends_at,
-        (record ->> 'available_at')::timestamptz as known_at,
+        {{ "(record ->> '" ~ its.starts ~ "')" if its.starts else 'null' }}::timestamptz as starts_at,
+        {{ "(record ->> '" ~ its.ends ~ "')" if its.ends else 'null' }}::timestamptz as ends_at,
+        {{ 'null' if its.is_master_data else "(record ->> 'available_at')" }}::timestamptz as known_at,
         jsonb_build_array(
             {%- for column in its.reads + ['equipment_id', 'tag_id', 'plant_id'] %}
             record -> '{{ column }}'{{ ',' if not loop.last }}
             {%- endfor %}
         ) as reads
     from records
-    where kind = '{{ table }}'
+    where table_name = '{{ its.table or kind }}'
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
@@ -122,14 +130,15 @@ compared as (
 ),
 
 stretches as (
-    {%- for table, its in watched.items() %}
+    {%- for kind, its in watched.items() %}
     select
         kind,
         record,
         {{ its.from }} as from_ts,
-        {{ its.to }} as to_ts
+        {{ its.to }} as to_ts,
+        {{ its.covers_to or its.to }} as covers_to
     from compared
-    where is_changed and kind = '{{ table }}'
+    where is_changed and kind = '{{ kind }}'
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 )
@@ -139,7 +148,8 @@ select
     tags.tag_id,
     stretches.kind,
     stretches.from_ts,
-    stretches.to_ts
+    stretches.to_ts,
+    stretches.covers_to
 from stretches
 left join tags
     on stretches.kind = 'sensor_gaps' and tags.tag_id = (stretches.record ->> 'tag_id')::integer

@@ -105,7 +105,7 @@ touched as materialized (
         where
             equipment_id = changes.equipment_id
             and minute >= {{ utc_minute('changes.from_ts') }}
-            and minute < changes.to_ts
+            and minute < changes.covers_to
         offset 0
     ) as covered
     where changes.kind in ('cmms_work_orders', 'mes_schedules')

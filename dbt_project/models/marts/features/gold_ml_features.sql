@@ -44,7 +44,7 @@ targets as materialized (
         minute,
         {{ minute_number('minute') }} as number
     from (
-        {{ feature_targets(update, context_changes) }}
+        {{ feature_targets(update, context_changes, this) }}
     ) as wanted
     {%- if not update %}
     where {{ of_slice() }}

@@ -36,27 +36,38 @@ changed as materialized (
     where
         kind in (
             'cmms_work_orders', 'cmms_maintenance', 'mes_schedules', 'mes_shifts', 'mes_production_orders',
-            'sap_equipment'
+            'sap_equipment_class'
         )
 ),
 
--- Of what changed for ever, the days that a first build covers.
+-- What changed for ever touches the rows that there are: what retention has dropped stays away.
+written as materialized (
+    select distinct
+        changed.equipment_id,
+        rows_of_tag.window_end - interval '1 minute' as minute
+    from changed
+    inner join {{ ref('int_tag_context') }} as tags on changed.equipment_id = tags.equipment_id
+    cross join lateral (
+        select window_end from {{ this }}
+        where
+            tag_id = tags.tag_id
+            and changed.from_ts + interval '1 minute' <= window_end
+            and window_end < changed.to_ts + interval '1 minute'
+        offset 0
+    ) as rows_of_tag
+),
+
 equipment_minutes as (
     select * from {{ ref('int_equipment_minutes') }}
     where {{ built_in_this_run() }}
     union
-    select seen_from.*
-    from changed
+    select probed.*
+    from written
     cross join lateral (
-        select minutes.*
-        from {{ ref('int_equipment_minutes') }} as minutes
-        where
-            minutes.equipment_id = changed.equipment_id
-            and changed.from_ts <= minutes.minute
-            and minutes.minute < changed.to_ts
-            and minutes.minute >= '{{ moment() }}'::timestamptz - interval '{{ var("silver_days") }} days'
+        select * from {{ ref('int_equipment_minutes') }} as minutes
+        where minutes.equipment_id = written.equipment_id and minutes.minute = written.minute
         offset 0
-    ) as seen_from
+    ) as probed
 ),
 {%- else -%}
 equipment_minutes as (

@@ -1,23 +1,7 @@
-{#- Stretches of minutes (equipment_id, from_minute, to_minute, inclusive) whose features may see what this run changed.
-    A minute is seen by the windows that end in the hour after it, and by one more: whether the next minute is flat
-    depends on it; and by the 24-hour statistics of the 24 hours after its own. A set point holds until the next one.
-    Baselines that a backfill brought are seen by the plant day after theirs; what enterprise systems tell, and the
-    ledger of gaps, by what int_context_changes says. -#}
-{% macro feature_changes(context_changes) -%}
-    select
-        equipment_id,
-        minute as from_minute,
-        minute + interval '60 minutes' as to_minute
-    from equipment_minutes
-    where {{ built_in_this_run('built_xid') }}
-    union
-    select
-        equipment_id,
-        {{ utc_hour('minute') }} + interval '1 hour' as from_minute,
-        {{ utc_hour('minute') }} + interval '1499 minutes' as to_minute
-    from equipment_minutes
-    where {{ built_in_this_run('built_xid') }}
-    union
+{#- Stretches of minutes (equipment_id, from_minute, to_minute, inclusive) whose features may see what else this run
+    changed. A set point holds until the next one. Baselines that a backfill brought are seen by the plant day after
+    theirs; what enterprise systems tell, and the ledger of gaps, by what int_context_changes says. -#}
+{% macro feature_context_changed(context_changes) -%}
     select
         set_points.equipment_id,
         tag_minutes.minute as from_minute,
