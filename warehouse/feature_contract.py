@@ -125,7 +125,8 @@ REST: list[Column] = [
     (
         "available_at",
         "timestamptz",
-        "When the plant could have known the last of the readings that the row is made of.",
+        "When the plant could have known the last of the readings, states, set points, work orders and schedules that"
+        " the row is made of.",
     ),
     ("built_xid", "xid8", "Transaction that wrote the row; the score watermark reads it."),
 ]

@@ -13,7 +13,7 @@
         ) as mean_sumsq,
         min(tag_minutes.value_min) filter (where wanted.is_running and not wanted.in_maintenance) as value_min,
         max(tag_minutes.value_max) filter (where wanted.is_running and not wanted.in_maintenance) as value_max,
-        max(tag_minutes.available_at) as available_at,
+        max(wanted.available_at) as available_at,
         count(*)::integer as minutes_reported,
         {{ central_moments('tag_minutes.value_mean', 'all_') }},
         min(tag_minutes.value_min) as all_min,

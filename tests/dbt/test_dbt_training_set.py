@@ -80,14 +80,31 @@ def seen(site: Site) -> tuple[Seen, Seen]:
     late += [reading for reading in away if reading not in late]
     late.append((TEMPERATURE, SCORED - MINUTE, 90.0, None, 0, 11))
     land(site.admin, [reading for reading in readings if reading not in late])
+    # C's maintenance and D's state are told late, and no reading is: hours run change in windows that are whole.
+    site.admin.execute(
+        "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES"
+        " ('C', 'P', 'C', 'pump'), ('D', 'P', 'D', 'pump')"
+    )
+    told = site.admin.execute(
+        "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, role, data_type) VALUES"
+        " ('s', 'n7', 'C', 'temperature', 'measurement', 'double'),"
+        " ('s', 'n8', 'D', 'temperature', 'measurement', 'double'),"
+        " ('s', 'n9', 'D', 'run_state', 'state', 'string') RETURNING tag_id"
+    ).fetchall()
+    of_c, of_d, state_of_d = (tag for (tag,) in told)
+    land(site.admin, [(tag, FROM + n * MINUTE, 60.0, None, 0, n) for tag in (of_c, of_d) for n in range(90)])
+    land(site.admin, [(state_of_d, FROM, None, "running", 0, 1)])
+    for n, state in ((40, "stopped"), (45, "running")):
+        late.append((state_of_d, FROM + n * MINUTE, None, state, 0, n))
     site.transform(CUT, "+tag:minute +ml_training_set")
     keep_score(site.admin, dict.fromkeys(FEATURES, 0.123))
     before = look(site)
     land(site.admin, late, delay=timedelta(hours=2))
     site.admin.execute(
         "INSERT INTO raw.cmms_work_orders (work_order_id, equipment_id, kind, opened_at, started_at, completed_at,"
-        " available_at) VALUES ('W', 'A', 'preventive', %s, %s, %s, %s)",
-        (FROM, FROM, FROM + timedelta(minutes=5), CUT + timedelta(hours=8)),
+        " available_at) SELECT 'W' || machine, machine, 'preventive', %(at)s, %(at)s, %(to)s, %(known)s"
+        " FROM unnest(ARRAY['A', 'C']) AS machine",
+        {"at": FROM + 40 * MINUTE, "to": FROM + 45 * MINUTE, "known": CUT + timedelta(hours=8)},
     )
     site.transform(CUT + timedelta(hours=9))
     return before, look(site)
@@ -106,7 +123,8 @@ def test_no_training_row_changes_with_what_became_available_later(seen: tuple[Se
     changed = {key for key, row in after.mart.items() if row != before.mart.get(key)}
     assert len(changed) > 100, "the late rows did change windows"
     compared = {key: row for key, row in after.rows.items() if key[1] + GRACE <= CUT}
-    assert len(compared) > 20
+    assert len(compared) > 100
+    assert {machine for machine, _ in compared} == set("ABCD")
     assert compared == {key: before.rows.get(key) for key in compared}
     assert {key for key in compared if key in changed} == {("A", SCORED)}, "what changed is left out, but for vectors"
 

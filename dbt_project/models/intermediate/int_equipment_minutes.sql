@@ -32,14 +32,16 @@ maintenance as (
     select
         equipment_id,
         started_at as starts_at,
-        coalesce(completed_at, 'infinity') as ends_at
+        coalesce(completed_at, 'infinity') as ends_at,
+        available_at
     from {{ ref('stg_cmms_work_orders') }}
     where started_at is not null
     union all
     select
         equipment_id,
         starts_at,
-        ends_at
+        ends_at,
+        available_at
     from {{ ref('stg_mes_schedules') }}
     where planned_state = 'maintenance'
 ),
@@ -137,13 +139,15 @@ states as (
     select distinct on (touched.equipment_id, touched.minute)
         touched.equipment_id,
         touched.minute,
-        coalesce(tags.states ->> last_report.text_last, lower(last_report.text_last)) as run_state
+        coalesce(tags.states ->> last_report.text_last, lower(last_report.text_last)) as run_state,
+        last_report.available_at
     from touched
     inner join tags on touched.equipment_id = tags.equipment_id
     cross join lateral (
         select
             minutes.minute,
-            minutes.text_last
+            minutes.text_last,
+            minutes.available_at
         from minutes
         where minutes.tag_id = tags.tag_id and minutes.minute <= touched.minute and minutes.text_last is not null
         order by minutes.minute desc
@@ -174,12 +178,14 @@ state_minutes as (
         tags.equipment_id,
         tags.tag_id,
         minutes.minute,
-        coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state
+        coalesce(tags.states ->> minutes.text_last, lower(minutes.text_last)) as run_state,
+        minutes.available_at
     from tags
     cross join lateral (
         select
             reported.minute,
-            reported.text_last
+            reported.text_last,
+            reported.available_at
         from minutes as reported
         where reported.tag_id = tags.tag_id and reported.text_last is not null
         offset 0
@@ -197,6 +203,7 @@ stretches as (
     select
         equipment_id,
         run_state,
+        available_at,
         minute as first_minute,
         lead(minute) over (partition by equipment_id order by minute) - interval '1 minute' as last_minute
     from reported_states
@@ -207,6 +214,7 @@ states as (
     select
         stretches.equipment_id,
         stretches.run_state,
+        stretches.available_at,
         covered.minute
     from stretches
     cross join lateral generate_series(
@@ -236,15 +244,17 @@ measured as {{ 'materialized' if not update }} (
 
 -- Few stretches, cut to the minutes at hand, so that the join below is one of equals.
 maintenance_minutes as (
-    select distinct
+    select
         maintenance.equipment_id,
-        covered.minute
+        covered.minute,
+        max(maintenance.available_at) as available_at
     from maintenance
     cross join lateral generate_series(
         greatest({{ utc_minute('maintenance.starts_at') }}, {{ first_minute }}),
         least(maintenance.ends_at - interval '1 microsecond', {{ last_minute }}),
         interval '1 minute'
     ) as covered (minute)
+    group by maintenance.equipment_id, covered.minute
 )
 
 select
@@ -258,7 +268,7 @@ select
     measured.tags_reported,
     measured.reading_count,
     measured.good_count,
-    measured.available_at,
+    greatest(measured.available_at, states.available_at, maintenance_minutes.available_at) as available_at,
     measured.gap_tags,
     measured.gap_seconds,
     {{ built_xid() }} as built_xid
