@@ -17,7 +17,8 @@ import yaml
 from jinja2 import Environment
 
 from ml import features
-from ml.features import MEASUREMENTS, WINDOWS
+from ml.features import MEASUREMENTS, WINDOWS, micros
+from ml.grid import on_grid
 from ml.policy import Policy
 from tests.conftest import free_port
 from warehouse.roles import Role, connect
@@ -76,14 +77,15 @@ def fill(
     faults: tuple[Fault, ...] = (),
     machines: tuple[str, ...] = MACHINES,
     state: str = "running",
-    stride: int = 1,
+    sparse: bool = False,
 ) -> None:
     """Upsert a row a machine and minute after `since` up to `until`, deviations being smooth noise plus faults.
 
-    With a `stride` only the last of so many minutes is written.
+    Where it is `sparse` only one minute of ten is written, as a first build does.
     """
     minutes = round((until - since) / timedelta(minutes=1))
     ends = [since + timedelta(minutes=i + 1) for i in range(minutes)]
+    written = on_grid(np.array([micros(end) for end in ends])) if sparse else np.ones(minutes, bool)
     names = [
         "equipment_id",
         "window_end",
@@ -102,7 +104,7 @@ def fill(
         rng = np.random.default_rng([ord(c) for c in machine] + [int(since.timestamp())])
         noise = {m: rng.normal(size=minutes + 60) for m in MEASURED}
         for i, end in enumerate(ends):
-            if (i + 1) % stride:
+            if not written[i]:
                 continue
             row: list[object] = [
                 machine,

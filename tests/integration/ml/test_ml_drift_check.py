@@ -28,7 +28,7 @@ CHECKED = TRAINED + DAY
 @pytest.fixture
 def trained(site: Settings, build: Fill, policy: Policy) -> Settings:
     """Ten days of three machines on which nothing failed, and a champion of them."""
-    build(START, TRAINED, stride=10)
+    build(START, TRAINED, sparse=True)
     training.train(site, TRAINED, policy, bootstrap=True)
     return site
 
@@ -45,7 +45,7 @@ def test_without_a_champion_or_its_reference_it_is_said(
 
 
 def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
-    build(TRAINED, CHECKED, stride=10)
+    build(TRAINED, CHECKED, sparse=True)
     # The champion's scores that stand, and what is not to be looked at: the challenger's, and what late data replaced.
     for role, version, score, superseded in (
         ("champion", "1", 0.9, None), ("challenger", "1", 0.1, None), ("champion", "0", 0.1, None),
@@ -94,7 +94,7 @@ def test_a_sensor_that_left_the_others_is_named(
     # The mart has let go of the training, and the registry doesn't answer: the reference is what there is.
     admin.execute("DELETE FROM marts.gold_ml_features")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
-    build(TRAINED, CHECKED, faults=(away,), stride=10)
+    build(TRAINED, CHECKED, faults=(away,), sparse=True)
     with caplog.at_level(logging.WARNING, logger="ml.drift"):
         result = drift.drift(trained, CHECKED)
     (told,) = result.verdicts
@@ -120,7 +120,7 @@ def test_a_sensor_that_left_the_others_is_named(
 
 
 def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings, build: Fill, tmp_path: Path) -> None:
-    build(TRAINED, CHECKED, faults=(Fault("PUMP-1", "pressure", TRAINED - DAY, CHECKED, sigmas=6),), stride=10)
+    build(TRAINED, CHECKED, faults=(Fault("PUMP-1", "pressure", TRAINED - DAY, CHECKED, sigmas=6),), sparse=True)
     result = drift.drift(trained, CHECKED)
     assert result.report == trained.var / "docs" / "drift" / f"{CHECKED:%Y-%m-%d}.html"
     text = result.report.read_text()
@@ -137,7 +137,7 @@ def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings,
 
 
 def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
-    build(TRAINED, CHECKED, stride=10)
+    build(TRAINED, CHECKED, sparse=True)
     drift.drift(trained, CHECKED)
     before = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
     drift.drift(trained, CHECKED)
