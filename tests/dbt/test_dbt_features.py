@@ -7,10 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import psycopg
 import pytest
 
-from tests.dbt.site import MINUTE, Site
+from tests.dbt import site as plant
+from tests.dbt.site import DRIVE_END, MINUTE, OTHER_END, POWER, TEMPERATURE, Reading, Site
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "features.md"
 # The plant day after the clocks went forward: 2026-03-29 has 23 hours in Oslo, 23:00 UTC to 22:00 UTC.
@@ -18,6 +21,10 @@ FORWARD = datetime(2026, 3, 28, 23, tzinfo=UTC)
 AFTER = datetime(2026, 3, 29, 22, tzinfo=UTC)
 BACK = datetime(2026, 10, 24, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+SPEED = 11
+# What A measures: each measurement with its tags, vibration at two positions.
+OF_A = {"temperature": [TEMPERATURE], "vibration": [DRIVE_END, OTHER_END], "power": [POWER], "speed": [SPEED]}
+SINCE_A = AFTER + 3 * HOUR
 
 # One thing measured by two machines: a swing of 40 minutes, a drift, and a sensor's noise.
 SIGNAL = (
@@ -47,6 +54,21 @@ def land(admin: psycopg.Connection, tags: list[int], start: datetime, minutes: i
     )  # fmt: skip
 
 
+def readings_of_a() -> list[Reading]:
+    """75 minutes with a gap, bad values and minutes that tags missed; speed is a tenth of the power."""
+    found = [
+        reading
+        for reading in plant.day(SINCE_A, 75, seed=9)
+        if reading[0] in (TEMPERATURE, DRIVE_END, OTHER_END, POWER)
+    ]
+    speed = [
+        (SPEED, at, None if value is None else value / 10, None, status, digest)
+        for tag, at, value, _, status, digest in found
+        if tag == POWER
+    ]
+    return found + speed
+
+
 @pytest.fixture(scope="module")
 def built(site: Site) -> Site:
     """SLOW and FAST measure one thing, once a minute and ten times a second; Oslo's days of 23 and 25 hours."""
@@ -59,7 +81,8 @@ def built(site: Site) -> Site:
         " ('s', 'm1', 'SLOW', 'temperature', 'measurement', 'double'),"
         " ('s', 'm2', 'SLOW', 'vibration', 'measurement', 'double'),"
         " ('s', 'm3', 'FAST', 'temperature', 'measurement', 'double'),"
-        " ('s', 'm4', 'FAST', 'vibration', 'measurement', 'double')"
+        " ('s', 'm4', 'FAST', 'vibration', 'measurement', 'double'),"
+        " ('s', 'm5', 'A', 'speed', 'measurement', 'double')"
     )
     site.admin.execute("SELECT raw.ensure_partitions('2026-03-27Z', '2026-03-31Z')")
     site.admin.execute("SELECT raw.ensure_partitions('2026-10-23Z', '2026-10-27Z')")
@@ -67,6 +90,7 @@ def built(site: Site) -> Site:
     land(site.admin, [7, 8, 9, 10], AFTER - 8 * HOUR, 180, 60, 1)
     land(site.admin, [7, 8], AFTER + HOUR, 60, 60, 1)
     land(site.admin, [9, 10], AFTER + HOUR, 60, 1, 10)
+    plant.land(site.admin, readings_of_a())
     # B every minute around midnight and the change of the clocks, in spring and in autumn.
     land(site.admin, [6], FORWARD - HOUR, 5 * 60, 60, 1)
     land(site.admin, [6], BACK - HOUR, 5 * 60, 60, 1)
@@ -110,6 +134,47 @@ def test_the_rate_of_the_values_does_not_change_a_feature(built: Site) -> None:
             assert abs(slow[name] - value) <= tolerance, (minute, name, slow[name], value, tolerance)
             compared.add(pattern)
     assert compared == set(stated)
+
+
+def expected_of_a(end: int) -> dict[str, float]:
+    """Features of A by their definitions in docs/features.md, at the window that ends `end` minutes after SINCE_A."""
+    landed = pd.DataFrame(readings_of_a(), columns=["tag", "at", "value", "text", "status", "digest"])
+    good = landed[(landed["status"] == 0) & np.isfinite(landed["value"].astype(float))]
+    minute = (good["at"] - SINCE_A) // MINUTE
+    of_tags = good.assign(minute=minute).pivot_table(index="minute", columns="tag", values="value", aggfunc="mean")
+    of_tags = of_tags.reindex(range(-60, 75))
+    features = {}
+    for measurement, tags in OF_A.items():
+        means = of_tags[tags].mean(axis=1)
+        for window in (5, 15, 30, 60):
+            within = range(end - window, end)
+            shown, lasts = means.loc[within], 1
+            features[f"{measurement}_mean_{window}m"] = shown.mean()
+            features[f"{measurement}_std_{window}m"] = shown.std(ddof=0)
+            features[f"{measurement}_min_{window}m"] = of_tags.loc[within, tags].min(axis=None)
+            features[f"{measurement}_max_{window}m"] = of_tags.loc[within, tags].max(axis=None)
+            if window > 5:
+                lasts = 5
+                shown = shown.groupby((np.arange(window) // 5) * 5).mean()
+            told = shown.dropna()
+            slope = np.polyfit(told.index, told, 1)[0] * 60 if len(told) > 1 else np.nan
+            first, last = shown.iloc[0], shown.iloc[-1]
+            features[f"{measurement}_slope_{window}m"] = slope
+            features[f"{measurement}_rate_of_change_{window}m"] = (last - first) * 60 / (window - lasts)
+            features[f"{measurement}_percentage_change_{window}m"] = (last - first) / abs(first) * 100
+    features["temperature_x_vibration"] = features["temperature_mean_5m"] * features["vibration_mean_5m"]
+    features["power_per_speed"] = features["power_mean_5m"] / features["speed_mean_5m"]
+    return features
+
+
+@pytest.mark.parametrize("end", [15, 50, 57, 75])
+def test_features_are_what_their_definitions_say(built: Site, end: int) -> None:
+    """Before and after the gap of the minutes 40 to 47, against the readings themselves."""
+    expected = expected_of_a(end)
+    row = at(built, "A", SINCE_A + end * MINUTE)
+    assert {name: np.nan if row[name] is None else row[name] for name in expected} == pytest.approx(
+        expected, rel=1e-9, abs=1e-9, nan_ok=True
+    )
 
 
 def test_the_hour_of_the_day_is_the_plants(built: Site) -> None:
