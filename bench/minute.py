@@ -143,9 +143,13 @@ def _cpu_s(connection: psycopg.Connection) -> float:
     postmaster = psutil.Process(connection.info.backend_pid).parent()
     if postmaster is None:
         raise RuntimeError("a backend has the postmaster as its parent")
-    ended = postmaster.cpu_times()
-    running = [one.cpu_times() for one in postmaster.children()]
-    return ended.children_user + ended.children_system + sum(one.user + one.system for one in (ended, *running))
+    while True:
+        try:
+            running = [one.cpu_times() for one in postmaster.children()]
+        except psutil.NoSuchProcess:  # it ended meanwhile, and is one of those that did
+            continue
+        ended = postmaster.cpu_times()
+        return ended.children_user + ended.children_system + sum(one.user + one.system for one in (ended, *running))
 
 
 def _seconds(runs: list[Run]) -> tuple[float, float, float]:
