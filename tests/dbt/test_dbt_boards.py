@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,25 +9,18 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from bench.boards import FILES, cards, measure
 from tests.dbt.site import BASES, MINUTE, Site, land
 from warehouse.roles import Role, connect
 from warehouse.settings import HOME
 
 DATA = Path(__file__).with_name("boards.sql")
-FILES = sorted((HOME / "metabase").glob("*.sql"))
 MARTS = (
     "dim_equipment", "dim_plant", "dim_date", "dim_defect_types", "fact_sensor_readings", "fact_equipment_events",
     "fact_quality_inspections", "fact_production_metrics", "mart_equipment_health", "mart_predictive_maintenance",
     "mart_quality_dashboard", "mart_production_kpis", "mart_model_performance", "mart_pipeline_metrics",
     "mart_business_impact", "silver_enriched_sensors", "gold_ml_features",
 )  # fmt: skip
-
-
-def cards(path: Path) -> list[tuple[str, str]]:
-    """Title and query of each card of a file."""
-    parts = re.split(r"^-- card: (.+)\n-- display: \w+\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert parts[0] == "", f"{path.name} begins with a card"
-    return list(zip(parts[1::2], parts[2::2], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +53,14 @@ def test_each_card_shows_something_to_bi(boards: Site, name: str, title: str) ->
         found = connection.execute(query).fetchall()  # type: ignore[call-overload]
     assert found, f"{name}: {title}"
     assert any(value is not None for value in found[0])
+
+
+def test_the_benchmark_times_every_card(boards: Site) -> None:
+    with connect(boards.settings, Role.BI) as connection:
+        found = measure(connection, 1)
+    assert [name for name in found if name != "all"] == [path.stem for path in FILES]
+    assert found["all"]["cards"] == sum(len(found[path.stem]) for path in FILES)
+    assert all(value > 0 for figures in found.values() for value in figures.values())
 
 
 def test_there_are_four_dashboards_and_each_is_an_exposure() -> None:
