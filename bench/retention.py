@@ -4,7 +4,8 @@
 
 The readings are those of `DAYS` days in `raw.sensor_events` itself, its key and its index on the transaction with
 them, made on the server. The oldest day is dropped as `python -m warehouse maintain` does it, the next one deleted.
-What a DELETE leaves for vacuum is measured too: until then the disk has nothing back.
+What a DELETE leaves for vacuum is measured too: until then the disk has nothing back. And so is the question that
+`maintain` asks before, without a lock: whether every minute of the day is rolled up.
 """
 
 from __future__ import annotations
@@ -21,13 +22,19 @@ from psycopg import sql
 
 from bench.figures import Figures
 from bench.throwaway import throwaway_warehouse
-from warehouse.partitions import partition_name
+from warehouse.partitions import ROLLED_UP, partition_name
 from warehouse.roles import Role, connect
 
 DAYS: Final = 5
 TAGS: Final = 1000
 BEGIN: Final = datetime(2026, 3, 1, tzinfo=UTC)
 QUICK_ROWS: Final = 20_000
+# What the transform has of a day by then, as far as the question reads it.
+ROLL_UPS = """
+CREATE TABLE intermediate.int_sensor_minutes AS
+SELECT tag_id, date_trunc('minute', source_ts, 'UTC') AS minute, count(*)::integer AS reading_count
+FROM raw.{} GROUP BY 1, 2
+"""
 READINGS = """
 INSERT INTO raw.sensor_events (tag_id, source_ts, server_ts, value, status, digest, origin, available_at)
 SELECT tag_id, ts, ts, tag_id, 0, n, 'live', ts
@@ -39,6 +46,8 @@ CROSS JOIN generate_series(1, %(tags)s) AS tag_id
 
 def measure(rows: int, quick: bool = False) -> Figures:
     """`drop_s` and `delete_s` of a day each, `vacuum_s` after the latter; `ratio` is delete to drop, without vacuum.
+
+    `look_s` is what `maintain` takes before, during which nobody waits.
 
     `drop_freed_mb` and `delete_freed_mb` are what each gave back to the disk, vacuum not counted.
     """
@@ -54,6 +63,15 @@ def measure(rows: int, quick: bool = False) -> Figures:
             admin.execute(READINGS, {"begin": begin, "seconds": a_day, "step": 86_400 / a_day, "tags": tags})
         admin.execute("VACUUM ANALYZE raw.sensor_events")
         typer.echo(f"{rows:,} readings made in {time.perf_counter() - begun:.0f} s", err=True)
+        oldest = _partition(BEGIN)
+        admin.execute(sql.SQL(ROLL_UPS).format(oldest))
+        admin.execute("ALTER TABLE intermediate.int_sensor_minutes ADD PRIMARY KEY (tag_id, minute)")
+        admin.execute("VACUUM ANALYZE intermediate.int_sensor_minutes")
+        begun = time.perf_counter()
+        asked = admin.execute(sql.SQL(ROLLED_UP).format(partition=sql.SQL("raw.{}").format(oldest)))
+        if (found := asked.fetchone()) != (0, 0):
+            raise RuntimeError(f"all of the day is rolled up as it is. Got: {found}")
+        looked = time.perf_counter() - begun
         # Neither has to wait for what the loading left behind.
         admin.execute("CHECKPOINT")
         dropped, dropped_mb = _timed(admin, _drop, BEGIN)
@@ -67,6 +85,7 @@ def measure(rows: int, quick: bool = False) -> Figures:
     return {
         "rows": DAYS * a_day * tags,
         "rows_a_day": a_day * tags,
+        "look_s": looked,
         "drop_s": dropped,
         "delete_s": deleted,
         "vacuum_s": vacuumed,
