@@ -85,6 +85,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         ends: ArrayLike | None = None,
         step: float = 1.0,
         event: ArrayLike | None = None,
+        asked: ArrayLike | None = None,
         ahead: Ahead | None = None,
         edges: ArrayLike = (),
     ) -> EquipmentAnomalyDetector:
@@ -93,7 +94,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         `y` (n,) are action codes, `continue_operation` for normal operation; None means that all of it is normal.
         `equipment` (n,) names the machines, `event` (n,) the failure that a row belongs to, −1 where none. `ends` (n,)
         are the windows' ends in microseconds, from which the length of false episodes is learnt; normal rows stand for
-        `step` minutes each. `ahead` are rows of their own with their next failures, whose futures are known up to the
+        `step` minutes each, but for those that are there because an answer was `asked` for (n,), from which no rate is
+        learnt. `ahead` are rows of their own with their next failures, whose futures are known up to the
         last of `edges` (k,) in hours.
         """
         rows = np.asarray(x, float)
@@ -113,8 +115,11 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             known_fault = self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight, group)
         if ahead is not None:
             self._fit_horizons(ahead, np.asarray(edges, float))
-        times = None if ends is None else np.asarray(ends, np.int64)[normal]
-        self._fit_bands(known_fault, own, machines[normal], times, step)
+        drawn = np.ones(int(normal.sum()), bool) if asked is None else ~np.asarray(asked, bool)[normal]
+        times = None if ends is None else np.asarray(ends, np.int64)[normal][drawn]
+        if known_fault is not None:
+            known_fault = known_fault[drawn]
+        self._fit_bands(known_fault, own[drawn], machines[normal][drawn], times, step)
         return self
 
     def _fit_detector(self, x: NDArray[np.float64], machines: NDArray[Any]) -> NDArray[np.float64]:

@@ -239,6 +239,7 @@ def fit(
         ends=training.windows.ends,
         step=step,
         event=training.event,
+        asked=training.asked,
         ahead=ahead,
         edges=edges,
     )

@@ -314,3 +314,14 @@ def test_of_few_rows_a_strange_one_does_not_put_the_top_out_of_reach() -> None:
     few[0, [COLUMN[f"{name}_deviation_5m"] for name in ("vibration", "temperature", "pressure")]] = 45.0
     card = EquipmentAnomalyDetector(isolation_trees=20).fit(few).scorecard
     assert card.combine(np.zeros(1), np.array([card.unsupervised(few, None).max() + 1]))[0] >= 0.9
+
+
+def test_rows_that_were_answered_say_nothing_of_how_often_normal_time_is_raised(normal: np.ndarray) -> None:
+    """A champion's own alarms that were rejected: as many rows of them as of a day would make the bands a day's."""
+    alarms = _shift(normal[:1000], "pressure", np.full(1000, 9.0))
+    rows = np.vstack([normal[:9000], alarms])
+    asked = np.arange(len(rows)) >= 9000
+    apart, even = (
+        EquipmentAnomalyDetector(isolation_trees=10).fit(rows, asked=mask).scorecard for mask in (asked, None)
+    )
+    assert apart.bands.lift < even.bands.lift
