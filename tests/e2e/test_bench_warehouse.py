@@ -26,7 +26,7 @@ KEYS = {
         for query in ("select_1", "pending", "dashboard", "answer") for figure in ("p50_ms", "p99_ms", "per_s")
     },
     "retention": {
-        "rows", "rows_a_day", "drop_s", "delete_s", "vacuum_s", "ratio", "drop_freed_mb", "delete_freed_mb",
+        "rows", "rows_a_day", "look_s", "drop_s", "delete_s", "vacuum_s", "ratio", "drop_freed_mb", "delete_freed_mb",
     },
 }  # fmt: skip
 # Pages that a DELETE leaves; pgbench rounds to a hundredth of a millisecond.
