@@ -17,10 +17,10 @@ from psycopg.types.json import Jsonb
 from ml import features, reference, registry, verdict
 from ml.errors import NoChampionError, NoReferenceError
 from ml.findings import Day, Finding, compare, judge, judged_machines, measurement_of, verdicts
-from ml.grid import sql_on_grid
 from ml.policy import Policy
 from ml.reference import PLANT
 from ml.verdict import Position, Verdict
+from warehouse.grid import sql_on_grid
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

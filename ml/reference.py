@@ -16,9 +16,9 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml.features import DEVIATIONS, FEATURES, MEASUREMENTS, Windows
-from ml.grid import on_grid
 from ml.labels import Labelled
 from ml.scorecard import Scorecard
+from warehouse.grid import on_grid
 
 PLANT = ""  # in the place of a machine: all of them
 SCORE = "anomaly_score"

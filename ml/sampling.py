@@ -4,7 +4,7 @@ A plant's history is mostly normal minutes that say the same. Normal rows are th
 over machines and time; every row near a failure or an answer is taken. When rates are worked out, a row counts for the
 minutes that it stands for: `step`, or one where all of them were taken.
 
-They are thinned to one minute of ten (`ml.grid`), for a first build writes no more of the past: its
+They are thinned to one minute of ten (`warehouse.grid`), for a first build writes no more of the past: its
 sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
 """
 
@@ -24,11 +24,11 @@ from ml import features, watermark
 from ml.ahead import Ahead, label_ahead
 from ml.errors import ModelError
 from ml.features import Windows, micros
-from ml.grid import GRID_MINUTES, on_grid, sql_on_grid
 from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import Policy
 from ml.scorecard import CONTINUE
+from warehouse.grid import GRID_MINUTES, on_grid, sql_on_grid
 
 Stretch = tuple[str, int, int]  # machine, and after when until when in microseconds
 # A row is as it was at its time where nothing that it was made from came later than the grace.

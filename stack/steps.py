@@ -18,9 +18,9 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-from ml.grid import GRID_MINUTES
 from ml.policy import Policy
 from stack.errors import StackError
+from warehouse.grid import GRID_MINUTES
 from warehouse.settings import HOME, Settings
 
 Report = Callable[[str, int, int | None], None]

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from warehouse.grid import sql_on_grid
+
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 WINDOWS = (5, 15, 30, 60)
 MIN_TRAINING_ROWS = 1000
@@ -169,13 +171,13 @@ WHERE spread.window_end >= spread.since
 GROUP BY spread.measurement, spread.unit
 """
 
-# One row. Rows are counted every ten minutes only: older history may be kept on that grid, newer and the lead-up to
+# One row. Rows are counted on the grid only: older history may be kept on it alone, newer and the lead-up to
 # failures is denser. Weeks are compared once there are two whole ones. A window is positive in the twelve hours before
 # a failure, or where an answer called it right.
-BALANCE = """
+BALANCE = f"""
 WITH grid AS (
     SELECT equipment_id, window_end FROM marts.gold_ml_features
-    WHERE window_end <= :moment AND extract(EPOCH FROM window_end)::bigint % 600 = 0
+    WHERE window_end <= :moment AND {sql_on_grid("window_end")}
 ),
 positive AS (
     SELECT equipment_id, failed_at - interval '12 hours' AS since, failed_at AS until

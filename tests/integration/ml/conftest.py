@@ -18,9 +18,9 @@ from jinja2 import Environment
 
 from ml import features
 from ml.features import MEASUREMENTS, WINDOWS, micros
-from ml.grid import on_grid
 from ml.policy import Policy
 from tests.conftest import free_port
+from warehouse.grid import on_grid
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 from warehouse.transform import PROJECT

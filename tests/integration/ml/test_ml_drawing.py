@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from ml import sampling
 from ml.features import micros
-from ml.grid import GRID_MINUTES, on_grid, sql_on_grid
 from ml.labels import HOUR, Labelled
 from ml.policy import Policy
 from tests.integration.ml.conftest import FAULTS, NOON, START
+from warehouse.grid import GRID_MINUTES, on_grid, sql_on_grid
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

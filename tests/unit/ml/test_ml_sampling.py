@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.grid import GRID_MINUTES
 from ml.sampling import thinning
+from warehouse.grid import GRID_MINUTES
 
 DAY = 1440
 

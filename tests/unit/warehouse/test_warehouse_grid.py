@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ml.grid import GRID_MINUTES, on_grid
+from warehouse.grid import GRID_MINUTES, on_grid
 
 MINUTE = 60_000_000
 DAY = 24 * 60

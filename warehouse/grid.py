@@ -1,4 +1,4 @@
-"""One minute of each ten, which stands for them: training's history, a first build's sparse days, a day's drift.
+"""One minute of each ten, which stands for them: a first build's sparse days, and what is drawn or counted of history.
 
 A plant's day has a rhythm: shifts, breaks and stops begin at full five or ten minutes. A grid of full ten minutes would
 see starts at the same age every time, and never at their second minute. So the place within the ten is hashed (D. E.
@@ -25,7 +25,7 @@ def on_grid(ends: NDArray[np.int64]) -> NDArray[Any]:
 
 
 def sql_on_grid(column: str) -> str:
-    """The same as an SQL expression on a timestamptz column, percent signs doubled for a statement with parameters."""
+    """The same as an SQL expression on a timestamptz column that holds full minutes; no percent sign is in it."""
     minutes = f"(extract(epoch FROM {column}) / 60)::bigint"
-    place = f"{minutes} / {GRID_MINUTES} * {_FACTOR} / {_DIVISOR} %% {GRID_MINUTES}"
-    return f"({minutes} %% {GRID_MINUTES} = {place})"
+    place = f"mod({minutes} / {GRID_MINUTES} * {_FACTOR} / {_DIVISOR}, {GRID_MINUTES})"
+    return f"(mod({minutes}, {GRID_MINUTES}) = {place})"
