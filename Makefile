@@ -37,7 +37,7 @@ smoke: $(INSTALLED) ## the proof that it works: the real stack, a fault, a recom
 bench: $(INSTALLED) ## the collector's figures, each beside its peer or limit (about a quarter of an hour)
 	@$(VENV)/bin/python -m bench.ingest
 
-scoreboard: $(INSTALLED) ## what the models are worth on labelled data in DATA, beside published figures (over half an hour)
+scoreboard: $(INSTALLED) ## what the models are worth on labelled data in DATA, beside published figures (ten minutes to an hour)
 	@$(VENV)/bin/python -m bench.scoreboard --data $(DATA)
 
 lint: $(INSTALLED) ## ruff, mypy, import-linter, sqlfluff

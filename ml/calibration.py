@@ -93,23 +93,17 @@ class Tail:
         return cls(arrays[f"{name}.knots"], arrays[f"{name}.surprise"], float(scale), float(shape))
 
 
+@dataclass(frozen=True)
 class Sides:
     """The upper and the lower tail of every column of inputs in units of their normal spread: one a column and side.
 
     `knots` (2, d, k) and the Pareto's `scale` and `shape` (2, d) are above and below 0; `surprise` (k,) is common.
     """
 
-    def __init__(
-        self,
-        knots: NDArray[np.float64],
-        surprise: NDArray[np.float64],
-        scale: NDArray[np.float64],
-        shape: NDArray[np.float64],
-    ) -> None:
-        self.knots = knots
-        self.surprise = surprise
-        self.scale = scale
-        self.shape = shape
+    knots: NDArray[np.float64]
+    surprise: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    shape: NDArray[np.float64]
 
     @classmethod
     def fit(cls, scaled: NDArray[np.float64]) -> Sides:
@@ -142,6 +136,13 @@ class Sides:
     def from_arrays(cls, arrays: dict[str, NDArray[np.float64]], name: str) -> Sides:
         """The inverse of `arrays`."""
         return cls(*(arrays[f"{name}.{key}"] for key in ("knots", "surprise", "scale", "shape")))
+
+
+def surprise_of(false_alarm_rate: float) -> float:
+    """The surprise that this share of normal time lies beyond; raises ValueError unless it is in (0, 1)."""
+    if not 0 < false_alarm_rate < 1:
+        raise ValueError(f"a false-alarm rate must be between 0 and 1. Got: {false_alarm_rate}")
+    return -math.log10(false_alarm_rate)
 
 
 def pareto(excesses: NDArray[np.float64]) -> tuple[float, float]:

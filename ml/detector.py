@@ -5,7 +5,6 @@ The bundle uses it on features, the scoreboard on raw channels too. It judges ro
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.ensemble import IsolationForest
 from sklearn.ensemble._iforest import _average_path_length
 
-from ml.calibration import Sides, Tail
+from ml.calibration import Sides, Tail, surprise_of
 from ml.channels import Channels
 from ml.trees import Trees
 
@@ -102,15 +101,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """Surprise (n,), 0 to 8: higher is stranger, unlike scikit-learn's own detectors."""
         return self.channels_.surprise(self._filled(x))
 
-    def threshold(self, false_alarm_rate: float) -> float:
-        """The surprise that this share of the training time's rows lies beyond, in (0, 1)."""
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(f"a false-alarm rate must be between 0 and 1. Got: {false_alarm_rate}")
-        return -math.log10(false_alarm_rate)
-
     def predict(self, x: ArrayLike, false_alarm_rate: float = 0.01) -> NDArray[np.int64]:
-        """−1 (n,) where a row is stranger than that share of normal time, else 1, as scikit-learn has it."""
-        return np.where(self.score_samples(x) > self.threshold(false_alarm_rate), -1, 1)
+        """−1 (n,) where a row is stranger than that share of normal time, in (0, 1), else 1, as scikit-learn has it."""
+        return np.where(self.score_samples(x) > surprise_of(false_alarm_rate), -1, 1)
 
 
 def components(scaled: NDArray[np.float64], variance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -35,7 +35,7 @@ TRAINING_SET = "marts.ml_training_set"
 _EPOCH_2000 = 946_684_800
 
 
-# Raised whenever `ml.scorecard` derives its inputs from the features in another way.
+# Raised whenever `ml.scorecard` derives its inputs from the features in another way, or its arrays lie otherwise.
 DERIVATION = 4
 
 

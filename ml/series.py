@@ -1,9 +1,10 @@
 """A detector for channels as they are read, row after row: has a level moved further than levels move here?
 
 One second of a sensor is mostly noise, and a plant's levels wander by themselves. So the recent mean of a channel is
-held against what it was a tenth of the training time ago, in units of how far such means were apart in training. A
-channel that went up and down once while it was watched has told next to nothing about how far it goes: both are judged
-by Student's t with the independent looks that training was worth.
+held against what it was a tenth of the training time ago, in units of how far such means were apart in training, and a
+value that training knew is no news wherever it came from. A channel that went up and down once while it was watched has
+told next to nothing about how far it goes: distances are judged by Student's t with the independent looks that training
+was worth.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, OutlierMixin
 
-from ml.calibration import CEILING
+from ml.calibration import CEILING, surprise_of
 from ml.reference import effective
 
 # How far back a level is looked for: ten such stretches in training say how far levels move in one.
@@ -43,9 +44,9 @@ class LevelDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, x: ArrayLike, y: None = None) -> LevelDetector:
         """Fit on `x` (n, c) of normal operation, finite, at least 20 rows; raises ValueError otherwise."""
-        rows = np.asarray(x, float)
-        if rows.ndim != 2 or len(rows) < 2 * _STRETCHES or not np.isfinite(rows).all():
-            raise ValueError(f"levels are learnt from {2 * _STRETCHES} finite rows or more. Got: {rows.shape}")
+        rows = _finite(x)
+        if len(rows) < 2 * _STRETCHES:
+            raise ValueError(f"levels are learnt from {2 * _STRETCHES} rows or more. Got: {len(rows)}")
         self.n_features_in_ = rows.shape[1]
         self.lag_ = len(rows) // _STRETCHES
         self.past_ = past = _recent(rows, rows[: max(1, int(_START * self.half_life))].mean(axis=0), self.half_life)
@@ -64,11 +65,11 @@ class LevelDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def channels(self, x: ArrayLike) -> Floats:
-        """Surprise (n, c) of each channel of `x` (n, c), by itself."""
-        rows = np.asarray(x, float)
+        """Surprise (n, c) of each channel of `x` (n, c), by itself; raises ValueError where one isn't finite."""
+        rows = _finite(x)
         recent = _recent(rows, self.past_[-1], self.half_life)
         home = _surprise((recent - self.home_) / self.home_spread_, self.home_looks_)
-        away = home > -math.log10(_NOT_AT_HOME)
+        away = home > surprise_of(_NOT_AT_HOME)
         moved = _surprise(self._moves(recent, away), self.looks_)
         return np.where(away, moved, np.minimum(moved, home))
 
@@ -105,9 +106,17 @@ class LevelDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict(self, x: ArrayLike, false_alarm_rate: float = 0.01) -> NDArray[np.int64]:
         """−1 (n,) where a row is stranger than that share of normal time, in (0, 1), else 1, as scikit-learn has it."""
-        if not 0 < false_alarm_rate < 1:
-            raise ValueError(f"a false-alarm rate must be between 0 and 1. Got: {false_alarm_rate}")
-        return np.where(self.score_samples(x) > -math.log10(false_alarm_rate), -1, 1)
+        return np.where(self.score_samples(x) > surprise_of(false_alarm_rate), -1, 1)
+
+
+def _finite(x: ArrayLike) -> Floats:
+    """`x` as rows: what isn't a number would stay in the recent mean for ever, and nothing be strange again."""
+    rows = np.asarray(x, float)
+    if rows.ndim != 2 or not np.isfinite(rows).all():
+        raise ValueError(
+            f"channels must be finite rows of numbers. Got: {rows.shape}, {(~np.isfinite(rows)).sum()} not"
+        )
+    return rows
 
 
 def _surprise(moves: Floats, looks: Floats) -> Floats:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
+from ml.calibration import surprise_of
 from ml.channels import NAMES, Channels
 from ml.detector import Detector, components
 
@@ -32,9 +33,9 @@ def fitted() -> Detector:
 def test_its_surprise_is_the_share_of_normal_rows_beyond(fitted: Detector) -> None:
     scores = fitted.score_samples(_rows(2))
     for rate in (0.1, 0.01):
-        assert (scores > fitted.threshold(rate)).mean() == pytest.approx(rate, rel=0.5)
+        assert (scores > surprise_of(rate)).mean() == pytest.approx(rate, rel=0.5)
     with pytest.raises(ValueError, match="between 0 and 1"):
-        fitted.threshold(1.0)
+        surprise_of(1.0)
     assert (fitted.predict(_rows(2), 0.1) == -1).mean() == pytest.approx(0.1, rel=0.5)
 
 
@@ -91,7 +92,7 @@ def test_it_is_an_estimator_like_others() -> None:
     x = _rows(6, 300)
     same = [Detector(trees=5, seed=3).fit(x).score_samples(x) for _ in range(2)]
     assert np.array_equal(*same)
-    assert math.isclose(Detector().threshold(0.001), 3.0)
+    assert math.isclose(surprise_of(0.001), 3.0)
 
 
 def test_fitting_tells_the_surprise_of_its_own_rows() -> None:

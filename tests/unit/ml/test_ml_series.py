@@ -79,7 +79,9 @@ def test_any_move_of_a_channel_that_never_moved_is_one() -> None:
 
 def test_it_is_an_estimator_that_says_what_it_needs() -> None:
     assert clone(LevelDetector(half_life=3)).get_params() == {"half_life": 3}
-    with pytest.raises(ValueError, match="20 finite rows or more"):
+    with pytest.raises(ValueError, match="20 rows or more"):
         LevelDetector().fit(_noise(19))
+    with pytest.raises(ValueError, match="must be finite rows"):
+        LevelDetector().fit(_noise(400)).score_samples(np.full((2, 3), np.nan))
     with pytest.raises(ValueError, match="between 0 and 1"):
         LevelDetector().fit(_noise(400)).predict(_noise(10), 1.0)
