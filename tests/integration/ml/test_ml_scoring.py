@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from datetime import timedelta
 
 import numpy as np
@@ -130,10 +129,12 @@ def test_it_goes_on_while_the_registry_is_away(
     assert result.registry_away and result.scored == 180
     metric = "SELECT value FROM ops.pipeline_metrics WHERE stage = 'score' AND metric = 'registry_away'"
     assert admin.execute(metric).fetchall() == [(1.0,)]
-    began = time.monotonic()
+    monkeypatch.setattr(
+        "mlflow.MlflowClient.get_model_version",
+        lambda *asked: pytest.fail("MLflow's own client was asked, which tries for minutes"),
+    )
     with pytest.raises(RegistryError, match=r"version 99 .* can't be had"):
         registry.load(trained, "99")
-    assert time.monotonic() - began < 10, "a minute doesn't wait for it"
 
 
 def test_a_mart_that_does_not_match_is_refused(trained: Settings, admin: psycopg.Connection) -> None:
