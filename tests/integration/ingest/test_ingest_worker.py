@@ -197,7 +197,8 @@ async def test_workers_share_a_plant_and_a_server_has_one(
     started += [Worker(here, plant, "--server", "one"), Worker(other, plant, "--server", "two")]
     for worker in started:
         await eventually(lambda worker=worker: worker.get("/readyz")[0], 200, 30)
-    assert state(admin) == {"one": "connected", "two": "connected"}
+    # A worker is ready once it is connected; the landing after that one tells Postgres.
+    await eventually(lambda: state(admin), {"one": "connected", "two": "connected"})
     port = started[0].port()
     assert port is not None
     refused = [
