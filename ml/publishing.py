@@ -31,7 +31,7 @@ LOOK_BACK = timedelta(days=1)
 CLEARING_WINDOWS = 5
 
 _SEEN = [f"{m}_{what}" for m in MEASUREMENTS for what in ("mean_5m", "deviation_5m", "slope_60m", "flat_minutes")]
-_SEEN += HISTORY
+_SEEN += [*HISTORY, "regime"]
 # In machine-weeks drawn for the challenger its scores are what is published, so that somebody answers them; a window
 # that it has no score of is the champion's. Off by default (`own_share`).
 _PUBLISHES = """(CASE WHEN %(own_share)s > 0 AND EXISTS (

@@ -10,6 +10,8 @@ from ml.features import MEASUREMENTS
 from ml.horizons import LIKELY
 
 MOST = 3
+# Regimes from here on are phases of a start (dbt's macro `regime`), below it bands of load.
+START_PHASE = 5
 _COMBINATION = "an unusual combination of readings, none of them far out alone"
 
 ADVICE = {
@@ -85,15 +87,19 @@ def _far(row: dict[str, Any], measurement: str, deviation: float, unit: str, ite
     # Where the load changed within the window, a mean of baselines may lie on the other side: the spreads are true.
     if item is None or item.distance * deviation <= 0:
         now = f" {with_unit(mean, unit)}," if mean is not None else ""
-        return f"{measurement}{now} {abs(deviation):.1f} σ {side} its normal at this load"
+        return f"{measurement}{now} {abs(deviation):.1f} σ {side} its normal {_when(row)}"
     place = f" ({item.position})" if item.position else ""
     words = (
         f"{measurement}{place} {with_unit(item.value, item.unit)}, {with_unit(abs(item.distance), item.unit)} {side}"
     )
-    words += " its normal at this load"
+    words += f" its normal {_when(row)}"
     if item.minutes_out:
         words += f" for {'at least ' if item.at_least else ''}{_duration(item.minutes_out)}"
     return words
+
+
+def _when(row: dict[str, Any]) -> str:
+    return "after a start" if (row.get("regime") or 0) >= START_PHASE else "at this load"
 
 
 def _moving(row: dict[str, Any], measurement: str, deviation: float, unit: str) -> str:

@@ -24,10 +24,10 @@ CONTEXT: list[Column] = [
     ("equipment_id", "text", "The machine."),
     ("window_end", "timestamptz", "End of the minute, exclusive; the windows end here."),
     ("run_state", "text", "Last state reported up to the minute's end; NULL where none ever was."),
-    ("is_running", "boolean", "run_state is running, or there is no state."),
+    ("is_running", "boolean", "run_state is running for all of the minute, or there is no state."),
     ("in_maintenance", "boolean", "A work order is started, MES has maintenance scheduled, or the state says so."),
     ("load_ratio", "double precision", "Mean of the load measurement in the minute, by rated load."),
-    ("regime", "smallint", "Load band 0 to 4; 2 where the load is not known."),
+    ("regime", "smallint", "Load band 0 to 4, 2 where the load is not known; after a start its phase, 5 to 8."),
 ]
 # By statistic: what it is, with {window} and, for what is taken over the steps of a window, {step}.
 STATISTICS = {

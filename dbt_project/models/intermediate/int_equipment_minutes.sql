@@ -3,6 +3,10 @@
     indexes=[{'columns': ['equipment_id', 'minute'], 'unique': true}]
 ) }}
 {%- set update = is_update() %}
+{%- set start_phase = "interval '" ~ var('start_phases')[-1] ~ " minutes'" %}
+{%- set minutes_since_start -%}
+case when states.run_state = 'running' then extract(epoch from measured.minute - states.started_minute) / 60 end
+{%- endset %}
 {%- set tag_minutes = ref('int_sensor_minutes') %}
 {%- set changes = ref('int_context_changes') %}
 {%- if update %}
@@ -57,8 +61,8 @@ touched_tags as materialized (
     where {{ built_in_this_run('minutes.built_xid') }}
 ),
 
--- A state holds until the next one: a late state touches every minute up to there. So do work orders and schedules
--- that came or changed.
+-- A state holds until the next one, and a start counts for as long as its phases: a late state touches every minute up
+-- to there. So do work orders and schedules that came or changed.
 touched as materialized (
     select
         equipment_id,
@@ -70,7 +74,7 @@ touched as materialized (
         carried.minute
     from touched_tags
     left join lateral (
-        select min(next_report.minute) as minute
+        select min(next_report.minute) + {{ start_phase }} as minute
         from tags
         cross join lateral (
             select minutes.minute from minutes
@@ -134,13 +138,15 @@ wanted as materialized (
     ) as minutes
 ),
 
--- The last state up to the minute: an index probe per state tag, however long ago it was.
-states as (
-    select distinct on (touched.equipment_id, touched.minute)
+-- The states of the start phases before a minute, and the last one up to there: an index probe per state tag, however
+-- long ago it was.
+reported_states as materialized (
+    select distinct on (touched.equipment_id, touched.minute, reports.minute)
         touched.equipment_id,
         touched.minute,
-        coalesce(tags.states ->> last_report.text_last, lower(last_report.text_last)) as run_state,
-        last_report.available_at
+        reports.minute as reported_minute,
+        coalesce(tags.states ->> reports.text_last, lower(reports.text_last)) as run_state,
+        reports.available_at
     from touched
     inner join tags on touched.equipment_id = tags.equipment_id
     cross join lateral (
@@ -149,12 +155,50 @@ states as (
             minutes.text_last,
             minutes.available_at
         from minutes
-        where minutes.tag_id = tags.tag_id and minutes.minute <= touched.minute and minutes.text_last is not null
-        order by minutes.minute desc
-        limit 1
-    ) as last_report
+        where
+            minutes.tag_id = tags.tag_id and minutes.minute > touched.minute - {{ start_phase }}
+            and minutes.minute <= touched.minute and minutes.text_last is not null
+        union all
+        (
+            select
+                minutes.minute,
+                minutes.text_last,
+                minutes.available_at
+            from minutes
+            where
+                minutes.tag_id = tags.tag_id and minutes.minute <= touched.minute - {{ start_phase }}
+                and minutes.text_last is not null
+            order by minutes.minute desc
+            limit 1
+        )
+    ) as reports
     where tags.role = 'state'
-    order by touched.equipment_id, touched.minute, last_report.minute desc, tags.tag_id desc
+    order by touched.equipment_id, touched.minute, reports.minute, tags.tag_id desc
+),
+
+ordered_states as (
+    select
+        *,
+        run_state = 'running' and lag(run_state) over by_minute <> 'running' as is_start,
+        greatest(available_at, lag(available_at) over by_minute) as start_available_at
+    from reported_states
+    window by_minute as (partition by equipment_id, minute order by reported_minute)
+),
+
+states as (
+    select
+        equipment_id,
+        minute,
+        (array_agg(run_state order by reported_minute desc))[1] as run_state,
+        (array_agg(available_at order by reported_minute desc))[1] as available_at,
+        max(reported_minute) filter (where is_start) as started_minute,
+        (array_agg(start_available_at order by reported_minute desc) filter (where is_start))[1] as start_available_at,
+        (
+            array_agg(available_at order by reported_minute desc)
+            filter (where reported_minute <= minute - {{ start_phase }})
+        )[1] as before_available_at
+    from ordered_states
+    group by equipment_id, minute
 ),
 {%- else -%}
 wanted as not materialized (
@@ -199,22 +243,40 @@ reported_states as (
     order by equipment_id, minute, tag_id desc
 ),
 
-stretches as (
+ordered_states as (
+    select
+        *,
+        run_state = 'running' and lag(run_state) over by_minute <> 'running' as is_start,
+        greatest(available_at, lag(available_at) over by_minute) as start_available_at,
+        lead(minute) over by_minute - interval '1 minute' as last_minute
+    from reported_states
+    window by_minute as (partition by equipment_id order by minute)
+),
+
+started_states as (
+    select
+        *,
+        max(minute) filter (where is_start) over (partition by equipment_id order by minute) as started_minute
+    from ordered_states
+),
+
+stretches as materialized (
     select
         equipment_id,
         run_state,
         available_at,
+        started_minute,
+        first_value(start_available_at) over (partition by equipment_id, started_minute order by minute)
+            as start_available_at,
         minute as first_minute,
-        lead(minute) over (partition by equipment_id order by minute) - interval '1 minute' as last_minute
-    from reported_states
+        last_minute
+    from started_states
 ),
 
 -- A state holds until the next one. Stretches written out by the minute join by equality.
-states as (
+states_held as (
     select
-        stretches.equipment_id,
-        stretches.run_state,
-        stretches.available_at,
+        stretches.*,
         covered.minute
     from stretches
     cross join lateral generate_series(
@@ -222,6 +284,28 @@ states as (
         least(stretches.last_minute, {{ last_minute }}),
         interval '1 minute'
     ) as covered (minute)
+),
+
+states_before as (
+    select
+        stretches.equipment_id,
+        stretches.available_at,
+        covered.minute
+    from stretches
+    cross join lateral generate_series(
+        stretches.first_minute + {{ start_phase }},
+        least(stretches.last_minute + {{ start_phase }}, {{ last_minute }}),
+        interval '1 minute'
+    ) as covered (minute)
+),
+
+states as (
+    select
+        states_held.*,
+        states_before.available_at as before_available_at
+    from states_held
+    left join states_before
+        on states_held.equipment_id = states_before.equipment_id and states_held.minute = states_before.minute
 ),
 {%- endif %}
 
@@ -261,14 +345,25 @@ select
     measured.equipment_id,
     measured.minute,
     states.run_state,
-    coalesce(states.run_state, 'running') = 'running' as is_running,
+    -- A minute in which it starts was partly a standstill, as one in which it stops.
+    coalesce(states.run_state, 'running') = 'running' and coalesce(states.started_minute <> measured.minute, true)
+        as is_running,
     maintenance_minutes.minute is not null or coalesce(states.run_state = 'maintenance', false) as in_maintenance,
     measured.load_ratio,
-    {{ regime('measured.load_ratio') }} as regime,
+    {{ regime('measured.load_ratio', minutes_since_start) }} as regime,
     measured.tags_reported,
     measured.reading_count,
     measured.good_count,
-    greatest(measured.available_at, states.available_at, maintenance_minutes.available_at) as available_at,
+    greatest(
+        measured.available_at,
+        states.available_at,
+        case
+            when states.run_state <> 'running' then null
+            when states.started_minute > measured.minute - {{ start_phase }} then states.start_available_at
+            else states.before_available_at
+        end,
+        maintenance_minutes.available_at
+    ) as available_at,
     measured.gap_tags,
     measured.gap_seconds,
     {{ built_xid() }} as built_xid

@@ -34,6 +34,15 @@ def test_without_baselines_it_is_told_in_spreads() -> None:
     )
 
 
+def test_a_machine_that_has_just_started_is_held_against_its_other_starts() -> None:
+    assert text(ROW | {"regime": 4}, UNITS, False) == text(ROW, UNITS, False)
+    started = text(ROW | {"regime": 5}, UNITS, True, Circumstances({"vibration": SEEN["vibration"]}))
+    assert started.startswith(
+        "Temperature 72 °C, 6.0 σ above its normal after a start; vibration (drive end) 1.2 g, 0.75"
+    )
+    assert "at this load" not in started
+
+
 def test_a_mean_on_the_other_side_of_its_normal_is_not_told_as_a_distance() -> None:
     other = {"temperature": Seen(59.0, 60.0, 2.0, "°C", "", 5), "vibration": SEEN["vibration"]}
     assert text(ROW, UNITS, True, Circumstances(other)).startswith("Temperature 72 °C, 6.0 σ above")
