@@ -15,6 +15,7 @@ from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes
 from ml.detector import Detector
 from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.horizons import Horizons
+from ml.labels import HOUR
 from ml.policy import BANDS_WEEKLY, COMMISSIONING_WINDOWS
 from ml.scorecard import (
     CONFIDENCE_GRID,
@@ -42,6 +43,9 @@ TRUSTED_TYPES = [
 ]
 MIN_CLASS_ROWS = 20
 HEATLESS_SIGMAS = 3.0
+# Normal time is cut so that tails are learnt of what a model hasn't seen.
+FOLDS = 3
+_FOLD_BLOCK = 7 * 24 * HOUR
 _HEAT = [FEATURES.index(f"temperature_deviation_{w}m") for w in WINDOWS]
 
 
@@ -103,7 +107,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         machines = np.full(len(rows), "", dtype=object) if equipment is None else np.asarray(equipment, dtype=object)
         normal = actions == CONTINUE
         self.contract_ = contract()
-        own = self._fit_detector(rows[normal], machines[normal])
+        known_ends = None if ends is None else np.asarray(ends, np.int64)
+        fold = time_folds(known_ends, normal)
+        own = self._fit_detector(rows[normal], machines[normal], fold[normal])
         known_fault: NDArray[np.float64] | None = None
         counts = {str(name): int((actions == name).sum()) for name in np.unique(actions.astype(str))}
         known = sorted(name for name, count in counts.items() if name == CONTINUE or count >= MIN_CLASS_ROWS)
@@ -112,34 +118,33 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             taken = np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
             group = confidence.groups(machines, None if event is None else np.asarray(event))[taken]
-            known_fault = self._fit_classifier(rows[taken], actions[taken].astype(str), machines[taken], weight, group)
+            known_fault = self._fit_classifier(
+                rows[taken], actions[taken].astype(str), machines[taken], weight, group, fold[taken]
+            )
         if ahead is not None:
             self._fit_horizons(ahead, np.asarray(edges, float))
         drawn = np.ones(int(normal.sum()), bool) if asked is None else ~np.asarray(asked, bool)[normal]
-        times = None if ends is None else np.asarray(ends, np.int64)[normal][drawn]
+        times = None if known_ends is None else known_ends[normal][drawn]
         if known_fault is not None:
             known_fault = known_fault[drawn]
         self._fit_bands(known_fault, own[drawn], machines[normal][drawn], times, step)
         return self
 
-    def _fit_detector(self, x: NDArray[np.float64], machines: NDArray[Any]) -> NDArray[np.float64]:
-        """Fit on normal `x` (n, features); its own surprise (n,) of them."""
-        pooled = detector_scale(x)
-        self.machines_, scales = [], []
-        for name in np.unique(machines.astype(str)):
-            own = x[machines == name]
-            if name and len(own) >= self.commissioning_windows:
-                # A few hundred rows say little about a 99.9th percentile: they count as much as what all machines say.
-                share = len(own) / (len(own) + self.commissioning_windows)
-                self.machines_.append(str(name))
-                scales.append(detector_scale(own) ** share * pooled ** (1 - share))
-        self.scales_ = np.stack([*scales, pooled])
-        index = {name: i for i, name in enumerate(self.machines_)}
-        scaled = in_spreads(detected(x), self.scales_[[index.get(str(name), len(index)) for name in machines]])
-        self.detector_ = Detector(
-            trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
-        )
-        surprise = self.detector_.fit_surprise(scaled)
+    def _fit_detector(
+        self, x: NDArray[np.float64], machines: NDArray[Any], fold: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Fit on normal `x` (n, features); the surprise (n,) of them as of detectors that haven't seen their `fold`."""
+        self.machines_, self.scales_, self.detector_ = self._detector(x, machines)
+        parts, order = [], []
+        for number in np.unique(fold):
+            own, other = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+            names, scales, grown = self.machines_, self.scales_, self.detector_
+            if len(other):
+                names, scales, grown = self._detector(x[other], machines[other])
+            parts.append((grown, _in_own_spreads(x[own], machines[own], names, scales)))
+            order.append(own)
+        surprise = np.empty(len(x))
+        surprise[np.concatenate(order)] = self.detector_.calibrate(parts)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
         self.confidence_: NDArray[Any] = CONFIDENCE_GRID
@@ -149,6 +154,25 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.tails_: dict[str, Tail] = {}
         self.bands_: Bands = bands(tuple(self.weekly), 1.0, CEILING)
         return surprise
+
+    def _detector(
+        self, x: NDArray[np.float64], machines: NDArray[Any]
+    ) -> tuple[list[str], NDArray[np.float64], Detector]:
+        """Of normal `x` (n, features): machines with a spread of their own, the spreads, and the detector in them."""
+        pooled = detector_scale(x)
+        names, scales = [], []
+        for name in np.unique(machines.astype(str)):
+            own = x[machines == name]
+            if name and len(own) >= self.commissioning_windows:
+                # A few hundred rows say little about a 99.9th percentile: they count as much as what all machines say.
+                share = len(own) / (len(own) + self.commissioning_windows)
+                names.append(str(name))
+                scales.append(detector_scale(own) ** share * pooled ** (1 - share))
+        spreads = np.stack([*scales, pooled])
+        detector = Detector(
+            trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
+        )
+        return names, spreads, detector.fit(_in_own_spreads(x, machines, names, spreads))
 
     def _fit_bands(
         self,
@@ -178,8 +202,10 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         machines: NDArray[Any],
         weight: NDArray[np.float64] | None,
         group: NDArray[np.int64],
+        fold: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """P(known fault) of the normal rows, out of bag: the forest would judge rows that it has seen."""
+        """P(known fault) of the normal rows, as of forests that haven't seen their `fold`."""
+        known, count = y == CONTINUE, len(x)
         early = _before_the_heat(x, y)
         heat = x[early].copy()
         heat[:, _HEAT] *= np.random.default_rng(self.seed).uniform(0, 1, (len(early), 1))
@@ -205,7 +231,17 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             lambda seed: forest(smaller, seed, half, False), self.classifier_, seen, y, group, weight, self.seed
         )
         held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
-        return np.asarray(np.nan_to_num(held[y == CONTINUE], nan=0.0))
+        held = np.nan_to_num(held, nan=0.0)
+        if len(numbers := np.unique(fold)) > 1:
+            # What was put beside them shows faults, which are in no fold.
+            fold = np.concatenate([np.where(known, fold, -1), np.full(len(x) - count, -1)])
+            for number in numbers:
+                own, other = fold == number, fold != number
+                grown = forest(self.trees // 2, self.seed + 1 + int(number), int(other.sum()), False)
+                grown.fit(seen[other], y[other], sample_weight=None if weight is None else weight[other])
+                grown.n_jobs = 1  # threads add up in the order in which they end: sums differ in their last digit
+                held[own] = 1.0 - grown.predict_proba(seen[own])[:, list(grown.classes_).index(CONTINUE)]
+        return np.asarray(held[y == CONTINUE])
 
     def _fit_horizons(self, ahead: Ahead, edges: NDArray[np.float64]) -> None:
         fitted = hazard.fit(ahead, edges, seed=self.seed)
@@ -246,6 +282,22 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
     def predict_proba(self, x: ArrayLike) -> NDArray[np.float64]:
         """P(action) (n, len(classes_))."""
         return self.scorecard.probabilities(np.asarray(x, float))
+
+
+def time_folds(ends: NDArray[np.int64] | None, normal: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """A fold (n,) by weeks (or a third of a shorter past), which take turns; all 0 where no times are known."""
+    if ends is None or not normal.any():
+        return np.zeros(len(normal), np.int64)
+    since = ends[normal].min()
+    length = min(_FOLD_BLOCK, int(np.ptp(ends[normal])) // FOLDS + 1)
+    return np.asarray((ends - since) // length % FOLDS)
+
+
+def _in_own_spreads(
+    x: NDArray[np.float64], machines: NDArray[Any], names: list[str], scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    index = {name: i for i, name in enumerate(names)}
+    return in_spreads(detected(x), scales[[index.get(str(name), len(index)) for name in machines]])
 
 
 def _before_the_heat(x: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -64,7 +64,7 @@ def curve(
     rows = _some(np.flatnonzero(fault & (shares.sum(axis=1) > 0)), group, random)
     chosen, share = leading(shares[rows], classes)
     right = chosen == action[rows]
-    return reliability.curve(share, np.asarray(right, bool), np.ones(len(rows)), CONFIDENCE_GRID)
+    return reliability.curve(share, np.asarray(right, bool), np.ones(len(rows)), CONFIDENCE_GRID, group[rows])
 
 
 def _some(rows: NDArray[np.int64], group: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ The bundle uses it on features, the scoreboard on raw channels too. It judges ro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.ensemble._iforest import _average_path_length
 
 from ml.calibration import Sides, Tail, surprise_of
-from ml.channels import Channels
+from ml.channels import NAMES, Channels
 from ml.trees import Trees
 
 
@@ -41,11 +42,6 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, x: ArrayLike, y: None = None) -> Detector:
         """Fit on `x` (n, d) of normal operation; NaN is taken for the column's median."""
-        self.fit_surprise(x)
-        return self
-
-    def fit_surprise(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Fit on `x` (n, d) as `fit` does; the surprise (n,) of its rows, each by itself."""
         rows = np.asarray(x, float)
         if rows.ndim != 2 or len(rows) < 2:
             raise ValueError(f"a detector learns from two rows or more of numbers. Got: {rows.shape}")
@@ -65,8 +61,19 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         self.components_, self.variances_ = components(scaled, self.variance)
         self.sides_ = Sides.fit(scaled)
         self.tails_: dict[str, Tail] = {}
-        # Walking a hundred trees is most of the work, so it is done once.
-        raw = self.channels_.raw(rows)
+        self.calibrate([(self, rows)])
+        return self
+
+    def calibrate(self, parts: Sequence[tuple[Detector, NDArray[np.float64]]]) -> NDArray[np.float64]:
+        """Learn how far normal rows go in each channel from `parts`: rows (m, d), finite, and the detector that judges
+        them. Their surprise, in their order.
+
+        `fit` takes the rows that it has seen, which surprise less than others. Others tell more, each part judged by a
+        detector of its kind that was fitted without it.
+        """
+        self.sides_ = Sides.fit(np.vstack([(rows - one.centre_) / one.scale_ for one, rows in parts]))
+        told = [one.channels_.raw(rows, self.sides_) for one, rows in parts]
+        raw = {name: np.concatenate([values[name] for values in told]) for name in NAMES}
         self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
         largest = np.max([self.tails_[name](values) for name, values in raw.items()], axis=0)
         self.tails_["unsupervised"] = Tail.fit(largest, decades=True)

@@ -11,6 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ml import reliability
 from ml.ahead import Ahead
+from ml.bootstrap import blocks
 from ml.horizons import GRID, Horizons, inputs
 from ml.labels import HOUR
 from ml.trees import Trees
@@ -55,7 +56,10 @@ def fit(rows: Ahead, edges: NDArray[np.float64], trees: int = 50, seed: int = 0)
         grown = _forest(max(trees // 2, 10), seed + 1 + number).fit(x[other], classes[other], rows.weight[other])
         grown.n_jobs = 1  # threads add up in the order in which they end, and sums then differ in their last digit
         held[own] = shares(grown, grown.predict_proba(x[own]), len(edges))
-    curves = [reliability.curve(held[:, k], rows.hours <= edge, rows.weight, GRID) for k, edge in enumerate(edges)]
+    group = _groups(rows, edges[-1])
+    curves = [
+        reliability.curve(held[:, k], rows.hours <= edge, rows.weight, GRID, group) for k, edge in enumerate(edges)
+    ]
     forest = _forest(trees, seed).fit(x, classes, rows.weight)
     return Hazard(forest, edges, np.array(curves))
 
@@ -93,6 +97,12 @@ def _thinned(rows: Ahead, near: NDArray[np.bool_], random: np.random.Generator) 
     chosen = np.sort(np.concatenate(kept))
     part = rows.take(chosen)
     return Ahead(part.windows, part.hours, part.clear, part.event, weight[chosen])
+
+
+def _groups(rows: Ahead, last: float) -> NDArray[np.int64]:
+    """What each row (n,) is evidence of: a failure, or a machine-day where none is near."""
+    day = blocks(rows.windows.equipment, rows.windows.ends)
+    return np.where(rows.hours <= last, day.max() + 1 + rows.event, day)
 
 
 def _folds(rows: Ahead, last: float, random: np.random.Generator) -> NDArray[np.int64]:

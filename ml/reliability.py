@@ -54,22 +54,28 @@ def average_precision(score: NDArray[np.float64], outcome: NDArray[np.bool_], we
 
 
 def curve(
-    raw: NDArray[np.float64], outcome: NDArray[np.bool_], weight: NDArray[np.float64], grid: NDArray[np.float64]
+    raw: NDArray[np.float64],
+    outcome: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    grid: NDArray[np.float64],
+    group: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """A calibration curve over `grid` (m,), rising from `raw` (n,) that was predicted without the rows themselves.
 
-    Isotonic regression through the centres of its steps (Oron and Flournoy 2017), so that it has no steps; each is
-    drawn to a half by one row's weight, so that nothing is certain. A slope of a millionth keeps the order where it is
-    flat. Imports scikit-learn: for training only.
+    Isotonic regression through the centres of its steps (Oron and Flournoy 2017), so that it has no steps. Rows of one
+    `group` (n,) say much the same: a step is drawn to the share of all by the weight of one group, so that hundreds of
+    rows before a single failure make nothing certain. A slope of a millionth keeps the order where it is flat. Imports
+    scikit-learn: for training only.
     """
     from sklearn.isotonic import isotonic_regression
 
-    values, group = np.unique(raw, return_inverse=True)
-    total = np.bincount(group, weight)
-    fitted = isotonic_regression(np.bincount(group, weight * outcome) / total, sample_weight=total, y_min=0, y_max=1)
+    values, index = np.unique(raw, return_inverse=True)
+    total = np.bincount(index, weight)
+    fitted = isotonic_regression(np.bincount(index, weight * outcome) / total, sample_weight=total, y_min=0, y_max=1)
     steps, step = np.unique(fitted, return_inverse=True)
     mass = np.bincount(step, total)
     centre = np.bincount(step, total * values) / mass
-    rows = np.bincount(step, np.bincount(group))
-    shrunk = np.maximum.accumulate((steps * rows + 0.5) / (rows + 1))
+    pairs = np.unique(np.column_stack([step[index], group]), axis=0)
+    groups = np.bincount(pairs[:, 0].astype(np.int64))
+    shrunk = np.maximum.accumulate((steps * groups + np.average(outcome, weights=weight)) / (groups + 1))
     return np.asarray(np.interp(grid, centre, shrunk) * (1 - 1e-6) + 1e-6 * grid)

@@ -95,7 +95,11 @@ def test_it_is_an_estimator_like_others() -> None:
     assert math.isclose(surprise_of(0.001), 3.0)
 
 
-def test_fitting_tells_the_surprise_of_its_own_rows() -> None:
-    x = np.random.default_rng(8).normal(0, 1, (500, 4))
-    detector = Detector(trees=20)
-    assert np.array_equal(detector.fit_surprise(x), detector.score_samples(x))
+def test_calibrating_takes_other_rows_for_what_is_normal() -> None:
+    rng = np.random.default_rng(8)
+    detector = Detector(trees=20).fit(rng.normal(0, 1, (500, 4)))
+    wider = rng.normal(0, 2, (500, 4))
+    before = detector.score_samples(wider)
+    told = detector.calibrate([(detector, wider[:200]), (detector, wider[200:])])
+    assert np.array_equal(told, detector.score_samples(wider))
+    assert (told <= before).all() and (told > 2).mean() < 0.03 < (before > 2).mean()

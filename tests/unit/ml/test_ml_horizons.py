@@ -94,7 +94,9 @@ def test_calibrated_probabilities_rise_with_the_horizon(raw: np.ndarray, seed: i
 def test_a_curve_is_strictly_rising_and_never_certain(seed: int) -> None:
     rng = np.random.default_rng(seed)
     raw = rng.uniform(0, 1, 50)
-    curve = reliability.curve(raw, rng.uniform(0, 1, 50) < raw, np.ones(50), GRID)
+    came = rng.uniform(0, 1, 50) < raw
+    came[:2] = True, False
+    curve = reliability.curve(raw, came, np.ones(50), GRID, rng.integers(0, 9, 50))
     assert (np.diff(curve) > 0).all() and curve[0] > 0 and curve[-1] < 1
 
 
@@ -103,10 +105,23 @@ def test_a_curve_undoes_overconfidence() -> None:
     true = rng.uniform(0, 1, 20_000)
     said = np.clip(0.5 + 2 * (true - 0.5), 0, 1)
     came, ones = rng.uniform(0, 1, 20_000) < true, np.ones(20_000)
-    better = np.interp(said, GRID, reliability.curve(said, came, ones, GRID))
+    better = np.interp(said, GRID, reliability.curve(said, came, ones, GRID, np.arange(20_000)))
     assert reliability.expected_calibration_error(said, came, ones) > 0.1
     assert reliability.expected_calibration_error(better, came, ones) < 0.02
     assert reliability.brier(better, came, ones) < reliability.brier(said, came, ones)
+
+
+def test_hundreds_of_rows_before_one_failure_are_one_failure() -> None:
+    """A forest that says 0.9 was right 500 times, before a single failure, then before nine."""
+    raw = np.concatenate([np.full(500, 0.9), np.full(9500, 0.0)])
+    came, ones = raw > 0.5, np.ones(10_000)
+    quiet = 100 + np.arange(9500) // 100
+    tops = [
+        reliability.curve(raw, came, ones, GRID, np.concatenate([np.arange(500) % failures, quiet]))[-1]
+        for failures in (1, 9)
+    ]
+    assert tops[0] == pytest.approx((1 + 0.05) / 2, abs=1e-3)
+    assert tops[1] == pytest.approx((9 + 0.05) / 10, abs=1e-3)
 
 
 @given(arrays(float, 30, elements=st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])), st.integers(0, 2**32 - 1))
@@ -119,13 +134,13 @@ def test_the_figures_are_those_of_scikit_learn(said: np.ndarray, seed: int) -> N
     assert reliability.brier(said, came, weight) == pytest.approx(brier_score_loss(came, said, sample_weight=weight))
 
 
-def _plant(seed: int, machines: int = 12, days: int = 60) -> Ahead:
+def _plant(seed: int, machines: int = 12, days: int = 60, failures_each: int = 3) -> Ahead:
     """Hourly windows; a fault shows in vibration, growing over the two days before its failure."""
     rng = np.random.default_rng(seed)
     parts = []
     for machine in range(machines):
         ends = np.arange(1, days * 24 + 1) * HOUR
-        failures = np.sort(rng.choice(np.arange(5, days), 3, replace=False)) * 24.0
+        failures = np.sort(rng.choice(np.arange(5, days), failures_each, replace=False)) * 24.0
         x = rng.normal(0, 0.7, (len(ends), len(FEATURES)))
         x[:, FEATURES.index("equipment_age_days")] = 1000 + machine
         hours = np.min([np.where(f * HOUR >= ends, f - ends / HOUR, np.inf) for f in failures], axis=0)
@@ -179,7 +194,7 @@ def test_thinned_normal_rows_that_weigh_more_give_the_same_base_rate(fitted: haz
 
 
 def test_a_single_machine_with_weeks_of_past_teaches_too() -> None:
-    rows = _plant(4, machines=1, days=24).between(0, 24 * DAY, 24)
+    rows = _plant(4, machines=1, days=27, failures_each=9).between(0, 27 * DAY, 24)
     found = hazard.fit(rows, np.array([1.0, 3.0, 6.0, 12.0, 24.0]), trees=20)
     assert found is not None
     said = hazard.horizons(found).outlook(rows.windows.x).failure_24h
