@@ -1,5 +1,6 @@
-{#- What marks a row as written by this run, for `built_in_this_run`: the first transaction that the run's snapshot
-    could not see. A literal, for pg_current_xact_id() would keep a first build from using both cores. -#}
+{#- The transaction that writes a row, for `built_in_this_run`: it begins to write once the table is its own, so that what an
+    older run puts over a newer one's is new to that one, and what it leaves undone is done. From the session's settings
+    (`session_settings`), for pg_current_xact_id() would keep a first build from using both cores. -#}
 {% macro built_xid() -%}
-    '{{ run_range().until_xmax }}'::xid8
+    current_setting('millwright.built_xid', true)::xid8
 {%- endmacro %}

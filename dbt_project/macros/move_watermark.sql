@@ -19,15 +19,15 @@
         {%- set complete = ns.failed == 0 and missing | length == 0 -%}
         with closed as (
             update ops.transform_runs set finished_at = clock_timestamp(), succeeded = {{ ns.failed == 0 }}
-            where run_id = '{{ invocation_id }}' returning until, moment
+            where run_id = '{{ invocation_id }}' returning until, moment, baselines_xid
         )
         {% if complete -%}
-        insert into ops.watermarks as mark (pipeline, snapshot, system_identifier, moment)
-        select 'transform', closed.until, control.system_identifier, closed.moment
+        insert into ops.watermarks as mark (pipeline, snapshot, system_identifier, moment, baselines_xid)
+        select 'transform', closed.until, control.system_identifier, closed.moment, closed.baselines_xid
         from closed cross join pg_control_system() as control
         on conflict (pipeline) do update set
             snapshot = excluded.snapshot, system_identifier = excluded.system_identifier,
-            moment = excluded.moment, moved_at = clock_timestamp()
+            moment = excluded.moment, moved_at = clock_timestamp(), baselines_xid = excluded.baselines_xid
         where
             mark.system_identifier <> excluded.system_identifier
             or (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def first_build(site: Site) -> None:
     site.transform(START + 20 * MINUTE, "+tag:minute")
 
 
-def one(site: Site, query: str) -> tuple[int, ...]:
+def one(site: Site, query: str) -> tuple[Any, ...]:
     row = site.admin.execute(query).fetchone()  # type: ignore[call-overload]
     assert row is not None
     return tuple(row)
@@ -62,7 +63,12 @@ def test_a_minute_waits_for_another_runs_model_and_no_longer(site: Site, monkeyp
 
 
 def test_another_run_waits_for_a_minute_and_leaves_the_watermark_where_that_moved_it(site: Site) -> None:
-    """`minute` stands for one of Millwright's; what isn't the minute path alone may be a daily run or the dbt CLI's."""
+    """`minute` stands for one of Millwright's; what isn't the minute path alone may be a daily run or the dbt CLI's.
+
+    Were `minute` as long a run that goes on, it would find what the older one put over its own as news: that may fail.
+    """
+    at = START + 30 * MINUTE
+    land(site.admin, [(TEMPERATURE, at, 60.0, None, 0, 1)])
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'"
     with connect(site.settings, Role.TRANSFORM) as minute, ThreadPoolExecutor(1) as pool:
         minute.execute("SELECT pg_advisory_xact_lock(hashtext('millwright minute'))")
@@ -78,6 +84,12 @@ def test_another_run_waits_for_a_minute_and_leaves_the_watermark_where_that_move
         result = run.result()
     assert result.succeeded, result.failures
     assert site.admin.execute(MOVED).fetchone() == moved
+    for table in ("int_sensor_minutes", "int_equipment_minutes"):
+        is_news = (
+            f"SELECT built_xid >= pg_snapshot_xmax(snapshot) FROM intermediate.{table}, ops.watermarks"
+            " WHERE minute = %s AND pipeline = 'transform'"
+        )
+        assert site.admin.execute(is_news, (at,)).fetchall() == [(True,)]  # type: ignore[arg-type]
 
 
 def test_a_minute_without_news_writes_nothing(site: Site) -> None:
@@ -124,6 +136,8 @@ def test_a_minute_reads_no_history(site: Site) -> None:
     (fetched_after,) = one(site, fetched)
     assert fetched_after - fetched_before < months / 10
     assert site.admin.execute(read_whole, (list(tables),)).fetchall() == before
+    for table in tables:
+        site.admin.execute(f"ANALYZE intermediate.{table}")  # type: ignore[call-overload]
 
 
 def test_a_slow_transaction_is_read_and_an_open_one_stalls_nothing(site: Site, cluster: Settings) -> None:
@@ -142,23 +156,40 @@ def test_a_slow_transaction_is_read_and_an_open_one_stalls_nothing(site: Site, c
     assert counts(site, at) == [(TEMPERATURE, 2), (OTHER_TEMPERATURE, 1)]
 
 
-def test_a_run_after_a_failed_one_repeats_its_range(site: Site) -> None:
-    at = START + timedelta(hours=2)
+def test_a_run_after_failed_ones_repeats_what_they_left(site: Site) -> None:
+    """One fails behind the roll-up of tags, one behind new baselines: what they wrote is followed all the same."""
+    at, before_yesterday = START + timedelta(hours=2), START - timedelta(hours=36)
     before = site.admin.execute(MOVED).fetchone()
     land(site.admin, [(OTHER_TEMPERATURE, at, 40.0, None, 0, 2)])
-    site.admin.execute(
-        "ALTER TABLE marts.gold_ml_features ADD CONSTRAINT never CHECK (window_end < '2026-01-01') NOT VALID"
+    land(site.admin, [(OTHER_TEMPERATURE, before_yesterday + n * MINUTE, 40.0 + n % 2, None, 0, n) for n in range(70)])
+    first, gap = one(
+        site,
+        "SELECT min(minute), max(minute) FROM intermediate.int_sensor_minutes"
+        f" WHERE tag_id = {OTHER_TEMPERATURE} AND minute < '{START + 20 * MINUTE}'",
     )
-    failed = site.attempt(at + MINUTE, "tag:minute")
-    assert not failed.succeeded
-    assert [line.split(":")[0] for line in failed.failures] == ["gold_ml_features"]
-    assert counts(site, at) == [(OTHER_TEMPERATURE, 1)], "the models before it are done"
-    assert site.admin.execute(MOVED).fetchone() == before
-    site.admin.execute("ALTER TABLE marts.gold_ml_features DROP CONSTRAINT never")
+    site.admin.execute(
+        "INSERT INTO raw.sensor_gaps (tag_id, from_ts, to_ts, cause) VALUES (%s, %s, %s, 'away')",
+        (OTHER_TEMPERATURE, gap + timedelta(seconds=50), gap + MINUTE),
+    )
+    for table, clock in (("intermediate.int_equipment_minutes", "minute"), ("marts.gold_ml_features", "window_end")):
+        never = f"ALTER TABLE {table} ADD CONSTRAINT never CHECK ({clock} < '2026-01-01') NOT VALID"
+        site.admin.execute(never)  # type: ignore[call-overload]
+        failed = site.attempt(at + MINUTE, "tag:minute")
+        assert not failed.succeeded
+        assert [line.split(":")[0] for line in failed.failures] == [table.split(".")[1]]
+        assert counts(site, at) == [(OTHER_TEMPERATURE, 1)], "the models before it are done"
+        assert site.admin.execute(MOVED).fetchone() == before
+        site.admin.execute(f"ALTER TABLE {table} DROP CONSTRAINT never")  # type: ignore[call-overload]
+    assert one(site, "SELECT count(*) FROM intermediate.int_baselines") == (2,)
     site.transform(at + 2 * MINUTE)
     assert site.admin.execute(MOVED).fetchone() != before
     gold = "SELECT equipment_id FROM marts.gold_ml_features WHERE window_end > %s"
     assert site.admin.execute(gold, (at,)).fetchall() == [("B",)]
+    gaps = "SELECT gap_seconds FROM intermediate.int_equipment_minutes WHERE equipment_id = 'B' AND minute = %s"
+    assert site.admin.execute(gaps, (gap,)).fetchall() == [(10,)]
+    for mart, deviation in (("silver_enriched_sensors", "z_score"), ("gold_ml_features", "temperature_deviation_5m")):
+        seen = f"SELECT {deviation} IS NOT NULL FROM marts.{mart} WHERE equipment_id = 'B' AND window_end = %s"
+        assert site.admin.execute(seen, (first + MINUTE,)).fetchall() == [(True,)]  # type: ignore[arg-type]
 
 
 def test_a_watermark_of_another_cluster_is_replaced_however_far_it_is(site: Site) -> None:

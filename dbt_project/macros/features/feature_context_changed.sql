@@ -22,7 +22,7 @@
         ((baselines.version_day + 2)::timestamp at time zone equipment.time_zone) + interval '59 minutes' as to_minute
     from baselines
     inner join equipment on baselines.equipment_id = equipment.equipment_id
-    where {{ built_in_this_run('baselines.built_xid') }}
+    where {{ baselines_to_follow('baselines.built_xid') }}
     union
     select
         equipment_id,

@@ -1,5 +1,6 @@
 {{ config(
     tags=['minute'], incremental_strategy='append', full_refresh=false,
+    pre_hook="update ops.transform_runs set baselines_xid = pg_current_xact_id() where run_id = '{{ invocation_id }}'",
     indexes=[
         {'columns': ['version_day', 'equipment_id', 'measurement', 'position', 'regime'], 'unique': true},
         {'columns': ['built_xid']}

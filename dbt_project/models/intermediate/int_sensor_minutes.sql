@@ -177,7 +177,8 @@ held as (
     {%- endif %}
 ){% if update %},
 
--- Their readings may be gone from raw; what was rolled up stays.
+-- Their readings may be gone from raw; what was rolled up stays. Written though it may be the same: a run that failed left it
+-- to this one to make what follows.
 kept as (
     select
         minutes.tag_id,
@@ -203,7 +204,6 @@ kept as (
         offset 0
     ) as minutes
     left join gap_minutes on minutes.tag_id = gap_minutes.tag_id and minutes.minute = gap_minutes.minute
-    where minutes.gap_seconds is distinct from coalesce(gap_minutes.gap_seconds, 0)
 )
 {%- endif %}
 

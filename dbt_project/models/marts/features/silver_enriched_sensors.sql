@@ -26,7 +26,7 @@ changed as materialized (
         (baselines.version_day + 2)::timestamp at time zone equipment.time_zone as to_ts
     from baselines
     inner join {{ ref('int_equipment_assets') }} as equipment on baselines.equipment_id = equipment.equipment_id
-    where {{ built_in_this_run('baselines.built_xid') }}
+    where {{ baselines_to_follow('baselines.built_xid') }}
     union
     select
         equipment_id,
