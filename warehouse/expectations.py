@@ -75,6 +75,19 @@ def _between(column: str, subject: str, wanted: str, low: Any, high: Any, blocki
     return Check("ExpectColumnValuesToBeBetween", subject, wanted, arguments, blocking)
 
 
+def _gap_seconds(span: str) -> str:
+    """A query for the seconds of tag t that gaps cover of the `span` up to the moment, as SQL and one row."""
+    return f"""
+    SELECT coalesce(sum(extract(EPOCH FROM upper(part) - lower(part))), 0)::float8 AS seconds
+    FROM unnest((
+        SELECT range_agg(tstzrange(greatest(from_ts, :moment - {span}), least(to_ts, :moment)))
+        FROM raw.sensor_gaps
+        WHERE tag_id = t.tag_id AND NOT repaired AND from_ts < :moment
+            AND coalesce(to_ts, :moment) > greatest(from_ts, :moment - {span})
+    )) AS part
+"""
+
+
 _RANGES = ", ".join(f"('{unit}', {low}::float8, {high}::float8)" for unit, (low, high) in PLAUSIBLE.items())
 
 # One row per measurement and unit of the tags in service: the readings up to the moment, what claims to come from
@@ -119,18 +132,27 @@ CROSS JOIN LATERAL (
     WHERE tag_id = t.tag_id AND source_ts > :moment - :span
         AND (source_ts <= :moment OR origin = 'live' AND source_ts > landed_at + interval '1 minute')
 ) AS e
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(extract(EPOCH FROM upper(part) - lower(part))), 0)::float8 AS seconds
-    FROM unnest((
-        SELECT range_agg(tstzrange(greatest(from_ts, :moment - :span), least(to_ts, :moment)))
-        FROM raw.sensor_gaps
-        WHERE tag_id = t.tag_id AND NOT repaired AND from_ts < :moment
-            AND coalesce(to_ts, :moment) > greatest(from_ts, :moment - :span)
-    )) AS part
-) AS gaps
+CROSS JOIN LATERAL ({_gap_seconds(":span")}) AS gaps
 WHERE t.valid_to IS NULL OR t.valid_to > :moment
 GROUP BY t.measurement, t.unit
 HAVING sum(e.readings) + sum(e.readings_a_week_ago) > 0 OR max(l.source_ts) IS NOT NULL
+"""
+
+# One row, of all tags in service, whatever the span: the newest reading, and how much of the last week no gap covers. A
+# reading of the day is looked for by tag, for the moment may be past; without one it is the last that there is.
+PLANT = f"""
+SELECT
+    to_char(max(coalesce(e.newest, l.source_ts)) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI UTC') AS newest_reading,
+    extract(EPOCH FROM :moment - max(coalesce(e.newest, l.source_ts)))::float8 / 3600 AS age_hours,
+    1 - avg(gaps.seconds) / extract(EPOCH FROM interval '7 days')::float8 AS covered_share
+FROM raw.tags AS t
+LEFT JOIN raw.tag_latest AS l ON t.tag_id = l.tag_id AND l.source_ts <= :moment
+CROSS JOIN LATERAL (
+    SELECT max(source_ts) AS newest FROM raw.sensor_events
+    WHERE tag_id = t.tag_id AND source_ts > :moment - interval '1 day' AND source_ts <= :moment
+) AS e
+CROSS JOIN LATERAL ({_gap_seconds("interval '7 days'")}) AS gaps
+WHERE t.valid_to IS NULL OR t.valid_to > :moment
 """
 
 # The seven days up to the newest window that the moment may see; the training window itself is ninety, too much to
@@ -235,7 +257,21 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                         blocking=False,
                     ),
                 ),
-            )
+            ),
+            "plant": Batch(
+                PLANT,
+                ["newest_reading"],
+                (
+                    _between(
+                        "age_hours", "silence",
+                        "something has landed within the day; of nothing new a model learns nothing new", None, 24,
+                    ),
+                    _between(
+                        "covered_share", "lost time",
+                        "no gap in half of the last week of all tags; a model learns of the rest only", 0.5, 1,
+                    ),
+                ),
+            ),
         },
     ),
     "training_set": Checkpoint(

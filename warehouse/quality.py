@@ -50,8 +50,8 @@ class Finding:
 def check(settings: Settings, checkpoint: str, moment: datetime, hours: int = 24) -> CheckpointResult:
     """Run the checkpoint `raw_landings` or `training_set` for `moment`, store what it found and write its page anew.
 
-    `hours` is how far back `raw_landings` looks. Nothing to look at is a failure that says so. Raises WarehouseError
-    for an unknown checkpoint.
+    `hours` is how far back `raw_landings` looks at each measurement; at the plant as a whole it looks back a week.
+    Nothing to look at is a failure that says so. Raises WarehouseError for an unknown checkpoint.
     """
     if checkpoint not in CHECKPOINTS:
         raise WarehouseError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Got: {checkpoint!r}")

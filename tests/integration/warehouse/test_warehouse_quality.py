@@ -88,6 +88,7 @@ def test_healthy_readings_pass_and_every_result_is_kept(warehouse: Settings, lan
     rows = landed.execute("SELECT subject FROM ops.data_quality_results WHERE moment = %s AND succeeded", (MOMENT,))
     assert {subject for (subject,) in rows} == {
         "presence", "timestamps", "completeness", "ranges", "quality", "gaps", "freshness", "volume",
+        "silence", "lost time",
     }  # fmt: skip
 
 
@@ -146,6 +147,29 @@ def test_a_gap_that_was_not_filled_warns(warehouse: Settings, landed: psycopg.Co
     )
     (warning,) = check(warehouse, "raw_landings", MOMENT, hours=1).warnings
     assert warning.startswith("gaps: ") and "temperature" in warning and "vibration" not in warning
+
+
+def test_a_day_in_which_nothing_landed_of_any_server_blocks(warehouse: Settings, landed: psycopg.Connection) -> None:
+    landed.execute("INSERT INTO raw.tag_latest (tag_id, source_ts, status) VALUES (1, %s, 0)", (MOMENT,))
+    assert check(warehouse, "raw_landings", MOMENT + timedelta(hours=23)).succeeded
+    (failure,) = check(warehouse, "raw_landings", MOMENT + timedelta(days=2), hours=1).failures
+    assert failure.startswith("silence: ") and "newest_reading 2026-06-15 10:30 UTC, age_hours 48" in failure
+    # A moment that is past has what had landed by then: the last that there is says nothing of it.
+    landed.execute("UPDATE raw.tag_latest SET source_ts = source_ts + interval '3 days'")
+    assert check(warehouse, "raw_landings", MOMENT).succeeded
+
+
+def test_a_week_lost_by_more_than_half_blocks(warehouse: Settings, landed: psycopg.Connection) -> None:
+    # One of two tags for the whole week is half; an incident of an hour of the other one is too much.
+    landed.execute("INSERT INTO raw.sensor_gaps (tag_id, from_ts, cause) VALUES (1, '2026-06-01Z', 'x')")
+    result = check(warehouse, "raw_landings", MOMENT)
+    assert result.succeeded and [warning.partition(":")[0] for warning in result.warnings] == ["gaps"]
+    landed.execute(
+        "INSERT INTO raw.sensor_gaps (tag_id, from_ts, to_ts, cause)"
+        " VALUES (2, '2026-06-10Z', '2026-06-10 01:00Z', 'x')"
+    )
+    (failure,) = check(warehouse, "raw_landings", MOMENT).failures
+    assert failure.startswith("lost time: ") and "covered_share 0.497" in failure
 
 
 @pytest.mark.parametrize(
@@ -247,7 +271,7 @@ def test_the_page_shows_what_failed_what_it_holds_back_and_how_it_went_before(
     landed.execute("UPDATE raw.tags SET measurement = 'a<b' WHERE tag_id = 1")
     check(warehouse, "raw_landings", MOMENT)
     page = data_docs(warehouse).read_text()
-    assert '<span class="failed">failed</span>' in page and "8 checks,\n1 failed, 0 warned" in page
+    assert '<span class="failed">failed</span>' in page and "10 checks,\n1 failed, 0 warned" in page
     row = page[page.index("<td>ranges</td>") :].partition("</tr>")[0]
     assert "99 % of values are possible in their unit" in row and "blocks training" in row
     assert "1 of 2 rows (unit °C, measurement a&lt;b, implausible_share 0.02778)" in row
