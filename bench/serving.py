@@ -40,8 +40,10 @@ SELECT (n - 1) * 4 + k, 'bench', n || '-' || k, n::text, m, 'double' FROM genera
 CROSS JOIN unnest(ARRAY['power', 'speed', 'temperature', 'vibration']) WITH ORDINALITY AS u (m, k);
 INSERT INTO raw.tag_latest (tag_id, source_ts, value, status) SELECT tag_id, clock_timestamp(), 50, 0 FROM raw.tags;
 INSERT INTO raw.servers (server, url, worker, connected_since) VALUES ('bench', 'opc.tcp://bench', 'bench', 'epoch');
-INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code, confidence, moment)
-SELECT n::text, at, '1', 'champion', 0.4, 'continue_operation', 0.9, at FROM generate_series(1, %(equipment)s) AS n
+INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code, confidence, moment,
+ temp_avg_5min, vibration_avg_5min, throughput_avg_5min)
+SELECT n::text, at, '1', 'champion', 0.4, 'continue_operation', 0.9, at, 61, 4, 300
+FROM generate_series(1, %(equipment)s) AS n
 CROSS JOIN generate_series('2026-02-02T00:01Z', '2026-02-02T02:00Z', interval '1 minute') AS at;
 INSERT INTO serving.recommendations_serving
 (recommendation_id, equipment_id, "timestamp", anomaly_score, severity, action_code, recommendation_text, confidence,

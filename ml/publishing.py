@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from ml import causes, circumstances, wording
 from ml.causes import Cause
 from ml.circumstances import Circumstances
-from ml.features import HISTORY, MEASUREMENTS
+from ml.features import AVERAGES, HISTORY, MEASUREMENTS
 from ml.policy import Policy
 from ml.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
 from ml.scorecard import NO_PRECEDENT
@@ -198,9 +198,7 @@ def _values(verdict: Verdict, units: dict[str, str], known: Circumstances | None
         "estimated_ttf": candidate["estimated_ttf"],
         "ttf_low": candidate["ttf_low"],
         "ttf_high": candidate["ttf_high"],
-        "temp_avg_5min": candidate["temperature_mean_5m"],
-        "vibration_avg_5min": candidate["vibration_mean_5m"],
-        "throughput_avg_5min": candidate["throughput_mean_5m"],
+        **{shown: candidate[name] for shown, name in AVERAGES.items()},
         "model_version": candidate["model_version"],
         "published_by": candidate["role"],
         "cause": str(verdict.cause),

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 
 from ml import features, gates, registry, watermark
 from ml.errors import ContractError, NoChampionError, RegistryError
-from ml.features import FEATURES, Windows
+from ml.features import AVERAGES, FEATURES, NEEDED, Windows
 from ml.scorecard import Scorecard, Scores
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -95,22 +96,24 @@ def score(settings: Settings, moment: datetime) -> ScoringResult:
         except RegistryError as error:
             _log.warning("no shadow scores this time: %s", error)
     with _alone(settings) as connection:
-        features.require_mart(connection)
+        features.require_mart(connection, needed=(*NEEDED, *AVERAGES.values()))
         read = watermark.pin(connection, PIPELINE)
         parameters = {
             "moment": moment, "since": read.since, "taken_to": read.moment, "after": moment - FIRST_RUN,
             "oldest": moment - OLDEST,
         }  # fmt: skip
-        windows = features.read(connection, _NEW if read.since else _FIRST, parameters)
+        source = _NEW if read.since else _FIRST
+        windows, averages = features.read_beside(connection, source, parameters, AVERAGES.values())
         scored = 0
         superseded = 0 if read.since is None else _champions(connection.execute(_UNFIT, parameters))
         for start in range(0, len(windows), CHUNK):
             part = windows.take(np.arange(start, min(start + CHUNK, len(windows))))
+            shown = averages[start : start + CHUNK]
             vectors = [json.dumps(vector(x)) for x in part.x]
-            superseded += _supersede(connection, part, vectors)
+            superseded += _supersede(connection, part, shown, vectors)
             for role, (version, card) in cards.items():
                 scores = card.score(part.x, part.equipment)
-                new = _store(connection, part, vectors, scores, version, role, moment, card.contract)
+                new = _store(connection, part, shown, vectors, scores, version, role, moment, card.contract)
                 scored += new if role == registry.CHAMPION else 0
         watermark.move(connection, read, moment)
         seconds = time.perf_counter() - began
@@ -196,6 +199,10 @@ def vector(x: np.ndarray[Any, Any]) -> dict[str, float | None]:
     return {name: None if value != value else value for name, value in zip(FEATURES, x.tolist(), strict=True)}
 
 
+def _columns(averages: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[_known(value) for value in column] for column in averages.T]
+
+
 def _document(vectors: list[str]) -> str:
     """One JSON array: as an array of Postgres each of their quotes would have to be escaped, which took a second."""
     return f"[{','.join(vectors)}]"
@@ -206,28 +213,38 @@ def _champions(marked: psycopg.Cursor[Any]) -> int:
     return sum(role == registry.CHAMPION for (role,) in marked)
 
 
-def _supersede(connection: psycopg.Connection, windows: Windows, vectors: list[str]) -> int:
-    """Mark the scores, of any version, that were made from another vector of a window or without its gap; returns how
-    many were the champion's.
+def _supersede(
+    connection: psycopg.Connection, windows: Windows, averages: NDArray[np.float64], vectors: list[str]
+) -> int:
+    """Mark the scores, of any version, that were made from another vector of a window, other averages or without its
+    gap; returns how many were the champion's.
 
-    A window that was built again from the same readings keeps its score.
+    A window that was built again from the same readings keeps its score. Averages change without the vector where a
+    machine has no baseline yet; a score that has none may be older than their columns, and isn't judged by them.
     """
     ends = [windows.end(row) for row in range(len(windows))]
     marked = connection.execute(
         """
         WITH made AS MATERIALIZED (
             SELECT s.score_id
-            FROM ROWS FROM (unnest(%s::text[], %s::timestamptz[], %s::boolean[]), jsonb_array_elements(%s::jsonb))
-                AS w (equipment_id, window_end, over_gap, features)
+            FROM ROWS FROM (
+                unnest(%s::text[], %s::timestamptz[], %s::boolean[], %s::float8[], %s::float8[], %s::float8[]),
+                jsonb_array_elements(%s::jsonb)
+            ) AS w (equipment_id, window_end, over_gap, temperature, vibration, throughput, features)
             JOIN ml.scores AS s USING (equipment_id, window_end)
             LEFT JOIN ml.scored_features AS f USING (score_id)
             WHERE s.superseded_at IS NULL AND s.role <> 'replayed'
-                AND (f.features IS DISTINCT FROM w.features OR s.over_gap <> w.over_gap)
+                AND (
+                    f.features IS DISTINCT FROM w.features OR s.over_gap <> w.over_gap
+                    OR num_nonnulls(s.temp_avg_5min, s.vibration_avg_5min, s.throughput_avg_5min) > 0
+                    AND (s.temp_avg_5min, s.vibration_avg_5min, s.throughput_avg_5min)
+                    IS DISTINCT FROM (w.temperature, w.vibration, w.throughput)
+                )
         )
         UPDATE ml.scores AS s SET superseded_at = clock_timestamp() FROM made WHERE s.score_id = made.score_id
         RETURNING s.role
         """,
-        (windows.equipment.tolist(), ends, windows.over_gap.tolist(), _document(vectors)),
+        (windows.equipment.tolist(), ends, windows.over_gap.tolist(), *_columns(averages), _document(vectors)),
     )
     return _champions(marked)
 
@@ -235,6 +252,7 @@ def _supersede(connection: psycopg.Connection, windows: Windows, vectors: list[s
 def _store(
     connection: psycopg.Connection,
     windows: Windows,
+    averages: NDArray[np.float64],
     vectors: list[str],
     scores: Scores,
     version: str,
@@ -264,11 +282,12 @@ def _store(
             WITH scored AS (
                 INSERT INTO ml.scores (equipment_id, window_end, anomaly_score, unsupervised_score, supervised_score,
                     action_code, confidence, estimated_ttf, ttf_low, ttf_high, failure_24h, failure_72h, failure_7d,
-                    over_gap, precedent, model_version, role, moment)
+                    over_gap, precedent, temp_avg_5min, vibration_avg_5min, throughput_avg_5min, model_version, role,
+                    moment)
                 SELECT w.*, %s, %s, %s
                 FROM unnest(%s::text[], %s::timestamptz[], %s::float8[], %s::float8[], %s::float8[], %s::text[],
                     %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[], %s::float8[],
-                    %s::boolean[], %s::boolean[]) AS w
+                    %s::boolean[], %s::boolean[], %s::float8[], %s::float8[], %s::float8[]) AS w
                 RETURNING score_id, equipment_id, window_end
             )
             INSERT INTO ml.scored_features (score_id, equipment_id, window_end, features, contract)
@@ -277,7 +296,7 @@ def _store(
                 AS v (equipment_id, window_end, features) USING (equipment_id, window_end)
             """,
             (
-                version, role, moment, *columns, contract, columns[0], columns[1],
+                version, role, moment, *columns, *_columns(averages[fresh]), contract, columns[0], columns[1],
                 _document([vectors[index] for index in fresh]),
             ),
         )  # fmt: skip

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -48,6 +49,51 @@ def test_each_window_is_scored_once(trained: Settings, build: Fill, admin: psyco
     assert (result.windows, result.scored, result.superseded) == (6, 6, 0)
     kept = admin.execute("SELECT count(*), count(DISTINCT contract) FROM ml.scored_features").fetchone()
     assert kept == (186, 1)
+
+
+def averages_shown(admin: psycopg.Connection) -> dict[str, tuple[Any, ...]]:
+    """End, temperature, vibration and throughput of each machine's newest scored window, as the dashboard has them."""
+    rows = admin.execute(
+        "SELECT equipment_id, scored_at, temp_avg_5min, vibration_avg_5min, throughput_avg_5min"
+        " FROM serving.hmi_dashboard"
+    )
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_the_dashboard_has_the_averages_of_the_newest_window_as_it_is_by_now(
+    trained: Settings, build: Fill, admin: psycopg.Connection
+) -> None:
+    moment = START + timedelta(days=1)
+    assert set(averages_shown(admin).values()) == {(None,) * 4}, "nothing was scored yet"
+    build(moment, moment + 2 * MINUTE, (Fault("PUMP-2", "temperature", moment, moment + 2 * MINUTE, 4.0),))
+    build(moment + MINUTE, moment + 2 * MINUTE, machines=("PUMP-3",), state="stopped")
+    scoring.score(trained, moment + 2 * MINUTE)
+    gold = admin.execute(
+        "SELECT equipment_id, window_end, temperature_mean_5m, vibration_mean_5m, throughput_mean_5m"
+        " FROM marts.gold_ml_features WHERE (equipment_id, window_end) IN (('PUMP-1', %(new)s), ('PUMP-2', %(new)s),"
+        " ('PUMP-3', %(before)s))",
+        {"new": moment + 2 * MINUTE, "before": moment + MINUTE},
+    )
+    shown = averages_shown(admin)
+    assert shown == {row[0]: row[1:] for row in gold}, "of the one that stands since, the minute before"
+    assert shown["PUMP-2"][1] == 14.0
+    # Late data that no vector tells, for the machine has no baseline.
+    admin.execute(
+        "UPDATE marts.gold_ml_features SET throughput_mean_5m = 300, built_xid = pg_current_xact_id()"
+        " WHERE equipment_id = 'PUMP-2' AND window_end = %s",
+        (moment + 2 * MINUTE,),
+    )
+    assert scoring.score(trained, moment + 2 * MINUTE).superseded == 1
+    assert averages_shown(admin) == shown | {"PUMP-2": (moment + 2 * MINUTE, 14.0, 10.0, 300.0)}
+    # A newest window that is scored no more leaves the one before it.
+    build(moment + MINUTE, moment + 2 * MINUTE, machines=("PUMP-1",), state="maintenance")
+    scoring.score(trained, moment + 2 * MINUTE)
+    assert averages_shown(admin)["PUMP-1"][0] == moment + MINUTE
+    # Scores of before the averages were kept aren't made anew for the lack of them.
+    admin.execute("UPDATE ml.scores SET temp_avg_5min = NULL, vibration_avg_5min = NULL, throughput_avg_5min = NULL")
+    admin.execute("UPDATE marts.gold_ml_features SET built_xid = pg_current_xact_id() WHERE window_end > %s", (moment,))
+    result = scoring.score(trained, moment + 2 * MINUTE)
+    assert (result.windows, result.superseded) == (4, 0)
 
 
 def test_late_data_supersedes_what_it_changed_and_only_that(

@@ -226,10 +226,16 @@ def test_the_dashboard_query_reads_its_own_machine_alone(
         " INSERT INTO raw.tag_latest (tag_id, source_ts, value, status)"
         " SELECT tag_id, clock_timestamp(), 50, 0 FROM tag"
     )
-    for table in ("raw.equipment", "raw.tags", "raw.tag_latest"):
+    admin.execute(
+        "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code, confidence,"
+        " moment) SELECT 'E' || n, now() - m * interval '1 min', '1', 'champion', 0.1, 'continue_operation', 0.9, now()"
+        " FROM generate_series(1, 1000) AS n CROSS JOIN generate_series(1, 5) AS m"
+    )
+    for table in ("raw.equipment", "raw.tags", "raw.tag_latest", "ml.scores"):
         admin.execute(f"ANALYZE {table}")
     plan = plan_of(operator, DASHBOARD)
     assert "tags_current_meaning" in plan and "Seq Scan on tag" not in plan, plan
+    assert "Index Scan using scores_equipment on scores" in plan and "Sort" not in plan, plan
 
 
 @pytest.mark.usefixtures("much_history")
