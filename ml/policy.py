@@ -5,19 +5,17 @@ from __future__ import annotations
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ml.errors import ModelError
+from warehouse.drawing import Drawing
 
 # One false-alarm episode a machine-week, a machine-month, a machine-year.
 BANDS_WEEKLY = (1.0, 12 / 52.18, 1 / 52.18)
 COMMISSIONING_WINDOWS = 300
 
 
-class Policy(BaseSettings):
+class Policy(Drawing):
     """Thresholds of publishing, training and promotion. Times carry their unit in the name."""
-
-    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_ML_", frozen=True, extra="ignore")
 
     min_confidence: float = Field(0.75, ge=0, le=1, description="a significant recommendation is shown from here")
     extreme_score: float = Field(0.98, ge=0, le=1, description="shown at once, without a second window")
@@ -43,10 +41,7 @@ class Policy(BaseSettings):
     )
 
     seed: int = 0
-    max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
-    positive_hours: float = Field(12.0, gt=0, description="how long before a failure its signs are learnt")
     clear_days: float = Field(5.0, gt=0, description="nearer before a failure nothing counts as normal")
-    grace_minutes: int = Field(10, ge=0, description="a mart row is as it was at its time if complete within")
     held_out_share: float = Field(0.2, gt=0, lt=1, description="the last part of the time line judges")
     held_out_days: float = Field(21.0, gt=0, description="and no more of it than this")
     min_training_rows: int = 1000

@@ -2,10 +2,7 @@
 
 A plant's history is mostly normal minutes that say the same. Normal rows are thinned to every `step`-th minute, evenly
 over machines and time; every row near a failure or an answer is taken. When rates are worked out, a row counts for the
-minutes that it stands for: `step`, or one where all of them were taken.
-
-They are thinned to one minute of ten (`warehouse.grid`), for a first build writes no more of the past: its
-sparse days and the dense ones that came after then weigh alike. A short and dense history keeps every row.
+minutes that it stands for: `step`, or one where all of them were taken. How they are thinned is in `warehouse.drawing`.
 """
 
 from __future__ import annotations
@@ -28,22 +25,11 @@ from ml.horizons import reach
 from ml.labels import HOUR, Event, Labelled, events, judgments, label
 from ml.policy import Policy
 from ml.scorecard import CONTINUE
-from warehouse.grid import GRID_MINUTES, on_grid, sql_on_grid
+from warehouse.drawing import EXTENT, sql_evenly, sql_usable, thinning
+from warehouse.grid import GRID_MINUTES, on_grid
 
 Stretch = tuple[str, int, int]  # machine, and after when until when in microseconds
-# A row is as it was at its time where nothing that it was made from came later than the grace.
-_USABLE = "g.window_end <= %(moment)s AND g.available_at <= g.window_end + %(grace)s"
-# Minutes since 1970 that a window ends on.
-_ENDS = "(extract(epoch FROM g.window_end) / 60)::bigint"
-# Hashed, so that a step that divides an hour doesn't pick the same minute of every hour.
-_THINNED = (
-    "FROM marts.ml_training_set AS g WHERE "
-    + _USABLE
-    + (
-        f" AND (%(grid)s = 1 OR {sql_on_grid('g.window_end')})"
-        f" AND abs(hashint8({_ENDS} / %(grid)s + hashtext(g.equipment_id))::bigint) %% %(every)s = 0"
-    )
-)
+_USABLE = sql_usable("%(moment)s", "%(grace)s")
 _NEAR = (
     "FROM unnest(%(machines)s::text[], %(since)s::timestamptz[], %(until)s::timestamptz[]) AS e (machine, since, until)"
     " JOIN marts.ml_training_set AS g ON g.equipment_id = e.machine"
@@ -140,11 +126,7 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     """Read and label the training rows as of `moment`."""
     features.require_mart(connection)
     features.require_mart(connection, features.TRAINING_SET, ("equipment_id", "window_end", "over_gap", "available_at"))
-    counted = connection.execute(
-        f"SELECT count(*), count(*) FILTER (WHERE {sql_on_grid('window_end')}), min(window_end), max(window_end)"
-        " FROM marts.gold_ml_features AS g WHERE window_end <= %(moment)s",
-        {"moment": moment},
-    ).fetchone()
+    counted = connection.execute(EXTENT, {"moment": moment}).fetchone()
     if counted is None or not counted[0]:
         raise ModelError(
             f"{features.MART} has no rows up to {moment:%Y-%m-%d %H:%M} UTC: land readings, then transform"
@@ -152,11 +134,10 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     total, of_grid, first, last = counted
     grid, every = thinning(total, of_grid, policy.max_normal_rows)
     step = grid * every
-    parameters = {
-        "moment": moment, "grace": timedelta(minutes=policy.grace_minutes), "grid": grid, "every": every
-    }  # fmt: skip
+    parameters = {"moment": moment, "grace": timedelta(minutes=policy.grace_minutes)}
     known, answers = events(connection, moment), judgments(connection, moment)
-    thinned = features.read(connection, _THINNED, parameters)
+    evenly = f"FROM marts.ml_training_set AS g WHERE {_USABLE} AND {sql_evenly(grid, every)}"
+    thinned = features.read(connection, evenly, parameters)
     failing = [(e.equipment_id, e.at - int(policy.positive_hours * HOUR), e.at) for e in known]
     stretches = failing + [(a.equipment_id, a.since, a.until) for a in answers]
     near = features.read(
@@ -169,25 +150,13 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
             "until": [features.from_micros(s[2]) for s in stretches],
         },
     )
-    windows, evenly = _distinct(thinned, near)
-    minutes, asked = _stands_for(windows, stretches, step), ~evenly
+    windows, of_thinned = _distinct(thinned, near)
+    minutes, asked = _stands_for(windows, stretches, step), ~of_thinned
     for rows_within in _within(windows, failing):
         asked[rows_within] = False
     rows = label(windows, known, answers, policy, micros(moment), minutes, asked)
     ahead = label_ahead(windows, known, minutes, micros(last))
     return Sample(rows, step, micros(first), micros(last), len(windows), known, ahead)
-
-
-def thinning(rows: int, of_grid: int, most: int) -> tuple[int, int]:
-    """Which rows to take: all (1) or those on the grid (its minutes), and of them one in so many; about `most` in all.
-
-    `rows` are all that the mart has, `of_grid` those on the grid. Where they are more than a tenth of all, a
-    part of the history is on the grid alone, and none of the rows between count.
-    """
-    dense = GRID_MINUTES * of_grid
-    if dense <= min(most, 1.1 * rows):
-        return 1, 1
-    return GRID_MINUTES, max(1, of_grid // most)
 
 
 def _assumed(

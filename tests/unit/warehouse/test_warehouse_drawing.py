@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.sampling import thinning
+from warehouse.drawing import thinning
 from warehouse.grid import GRID_MINUTES
 
 DAY = 1440
