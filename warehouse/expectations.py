@@ -1,11 +1,12 @@
 """What is expected of the warehouse: the batches that are looked at, and the checks on each.
 
-In a query `:moment` stands for the moment that the check works for, `:span` for how far back it looks at readings.
+In a query `:moment` stands for the moment that the check works for, `:span` for how far back it looks at readings. Of a
+training as of the moment, by `warehouse.drawing`: `:evenly` for the rows `g` that its thinning takes, `:step` for the
+minutes that each stands for, `:grace` for how late a row may have become available, `:lead` for how long before a
+failure its signs are learnt.
 
-`training_set` looks at `marts.gold_ml_features`, of which `marts.ml_training_set` is a view: its newest seven days, and
-for the balance of classes all of it on the grid of ten minutes. The view's own rows would cost a probe for the scored
-vector each. What they lack of gold (stopped machines, maintenance, what became available too late) removes rows and
-changes none, and a vector that was scored differs from gold only where late data came, which `ml skew` tells.
+`training_set` looks at the rows that a training would thin `marts.ml_training_set` to, of all its time, and at the
+newest seven days of `marts.gold_ml_features`, which that is a view of; docs/adr/0022 says which check reads what.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from warehouse.drawing import sql_usable
 from warehouse.grid import sql_on_grid
 
 MEASUREMENTS = ("temperature", "vibration", "pressure", "throughput", "power", "speed", "current", "voltage")
 WINDOWS = (5, 15, 30, 60)
 MIN_TRAINING_ROWS = 1000
+# Where a row stands for more than a machine's week, hardly a machine's regimes are in what is drawn.
+FARTHEST_STEP = 7 * 24 * 60
 
 # What a sensor in working order can say, by unit. Far wider than any limit of plant.yml: this is about readings that
 # can't be true (a wrong unit, a broken converter), not about machines that are too hot. Other units aren't checked.
@@ -88,6 +92,14 @@ def _gap_seconds(span: str) -> str:
 """
 
 
+def _least(column: str, subject: str, wanted: str, low: float, blocking: bool = True) -> Check:
+    return Check("ExpectColumnMinToBeBetween", subject, wanted, {"column": column, "min_value": low}, blocking)
+
+
+def _most(column: str, subject: str, wanted: str, high: float, blocking: bool = True) -> Check:
+    return Check("ExpectColumnMaxToBeBetween", subject, wanted, {"column": column, "max_value": high}, blocking)
+
+
 _RANGES = ", ".join(f"('{unit}', {low}::float8, {high}::float8)" for unit, (low, high) in PLAUSIBLE.items())
 
 # One row per measurement and unit of the tags in service: the readings up to the moment, what claims to come from
@@ -155,16 +167,17 @@ CROSS JOIN LATERAL ({_gap_seconds("interval '7 days'")}) AS gaps
 WHERE t.valid_to IS NULL OR t.valid_to > :moment
 """
 
-# The seven days up to the newest window that the moment may see; the training window itself is ninety, too much to
-# look at each time.
+# The seven days up to the newest window that the moment may see, in whole.
 _SLICE = """
 FROM marts.gold_ml_features
 WHERE window_end <= :moment
   AND window_end > (SELECT max(window_end) FROM marts.gold_ml_features WHERE window_end <= :moment) - interval '7 days'
 """
+# Those that models see, and how far out one may lie at most.
+LEARNT_WINDOWS = (5, 15, 60)
+FARTHEST = 1_000_000
 _DEVIATIONS = tuple(f"{measurement}_deviation_{window}m" for measurement in MEASUREMENTS for window in WINDOWS)
 FEATURES = f"SELECT equipment_id, window_end, {', '.join(_DEVIATIONS)} {_SLICE}"
-COUNT = f"SELECT 1 AS present FROM marts.gold_ml_features WHERE window_end <= :moment LIMIT {MIN_TRAINING_ROWS}"
 
 # One row per measurement and unit, over the minutes in which the machine ran, from the first that had it: how many lack
 # it for an hour, lack its deviation (a regime without baseline), or have a mean that its unit doesn't allow?
@@ -194,29 +207,15 @@ GROUP BY spread.measurement, spread.unit
 """
 
 # One row. Rows are counted on the grid only: older history may be kept on it alone, newer and the lead-up to
-# failures is denser. Weeks are compared once there are two whole ones. A window is positive in the twelve hours before
-# a failure, or where an answer called it right.
-BALANCE = f"""
+# failures is denser. Weeks are compared once there are two whole ones.
+NEWEST = f"""
 WITH grid AS (
     SELECT equipment_id, window_end FROM marts.gold_ml_features
     WHERE window_end <= :moment AND {sql_on_grid("window_end")}
 ),
-positive AS (
-    SELECT equipment_id, failed_at - interval '12 hours' AS since, failed_at AS until
-    FROM raw.cmms_failures WHERE failed_at <= :moment AND available_at <= :moment
-    UNION ALL
-    SELECT equipment_id, from_ts, to_ts FROM ml.labels WHERE label = 'true_positive' AND judged_at <= :moment
-),
-positive_rows AS (
-    SELECT DISTINCT grid.equipment_id, grid.window_end FROM positive INNER JOIN grid
-        ON positive.equipment_id = grid.equipment_id
-            AND grid.window_end > positive.since AND grid.window_end <= positive.until
-),
 newest AS (SELECT max(window_end) AS window_end FROM marts.gold_ml_features WHERE window_end <= :moment)
 SELECT
     'gold_ml_features' AS mart,
-    coalesce((SELECT count(*) FROM positive_rows)::float8 / nullif((SELECT count(*) FROM grid), 0), 0)
-        AS positive_share,
     extract(EPOCH FROM :moment - newest.window_end)::float8 / 3600 AS age_hours,
     (
         SELECT count(*) FILTER (WHERE window_end > :moment - interval '7 days')::float8 / nullif(count(*) FILTER (
@@ -231,6 +230,72 @@ SELECT
             AND available_at < window_end - interval '2 minutes'
     ) AS from_the_future
 FROM newest
+"""
+
+_VALUES = ", ".join(
+    f"('{m}', {m}_mean_60m, least({deviations}), greatest({deviations}))"
+    for m in MEASUREMENTS
+    for deviations in [", ".join(f"{m}_deviation_{window}m" for window in LEARNT_WINDOWS)]
+)
+_LEARNT = ", ".join(f"g.{m}_deviation_{window}m" for m in MEASUREMENTS for window in LEARNT_WINDOWS)
+# One row per measurement and unit, of what a training would draw evenly: how many rows have a mean that the unit
+# doesn't allow, how many a deviation that no model can stand, and the first of both; beside them what is true of all
+# the rows. The set has no means: they are the mart's of the same window. A unit counts until its tag was retired, the
+# next one from then on. A window is positive in the hours before a failure, or work that came before one, or where an
+# answer called it right. Read once, for each row costs a probe for its scored vector. NaN sorts above every number.
+DRAWN = f"""
+WITH drawn AS MATERIALIZED (
+    SELECT
+        g.equipment_id, g.window_end, {_LEARNT}, {", ".join(f"mart.{m}_mean_60m" for m in MEASUREMENTS)},
+        g.next_fault_known_at <= :moment AND g.hours_to_fault <= :lead
+            OR g.answer_known_at <= :moment AND g.answer = 'true_positive' AS is_positive
+    FROM marts.ml_training_set AS g
+    -- By its key, however many rows are expected: read whole, gold is a thousand times what is drawn.
+    CROSS JOIN LATERAL (
+        SELECT * FROM marts.gold_ml_features AS same
+        WHERE same.equipment_id = g.equipment_id AND same.window_end = g.window_end
+        OFFSET 0
+    ) AS mart
+    WHERE {sql_usable(":moment", ":grace")} AND :evenly
+),
+units AS (
+    SELECT
+        equipment_id, measurement, unit, until,
+        lag(until, 1, '-infinity') OVER (PARTITION BY equipment_id, measurement ORDER BY until, unit) AS since
+    FROM (
+        SELECT DISTINCT equipment_id, measurement, unit, coalesce(valid_to, 'infinity') AS until
+        FROM raw.tags WHERE role = 'measurement'
+    ) AS tags
+),
+judged AS (
+    SELECT
+        v.measurement, units.unit, drawn.equipment_id, drawn.window_end,
+        v.mean NOT BETWEEN p.low AND p.high AS impossible,
+        v.lowest < -{FARTHEST} OR v.highest > {FARTHEST} AS far_out
+    FROM drawn
+    CROSS JOIN LATERAL (VALUES {_VALUES}) AS v (measurement, mean, lowest, highest)
+    LEFT JOIN units ON drawn.equipment_id = units.equipment_id AND v.measurement = units.measurement
+        AND drawn.window_end > units.since AND drawn.window_end <= units.until
+    LEFT JOIN (VALUES {_RANGES}) AS p (unit, low, high) ON units.unit = p.unit
+    WHERE num_nonnulls(v.mean, v.lowest) > 0
+),
+measured AS (
+    SELECT
+        measurement, unit,
+        count(*) FILTER (WHERE impossible) AS impossible,
+        count(*) FILTER (WHERE far_out) AS far_out,
+        min(to_char(window_end AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"') || ' of ' || equipment_id)
+            FILTER (WHERE impossible OR far_out) AS first
+    FROM judged
+    GROUP BY measurement, unit
+),
+total AS (
+    SELECT
+        count(*) AS drawn,
+        coalesce(count(*) FILTER (WHERE is_positive)::float8 / nullif(count(*), 0), 0) AS positive_share
+    FROM drawn
+)
+SELECT total.*, :step AS step, measured.* FROM total LEFT JOIN measured ON true
 """
 
 CHECKPOINTS: Mapping[str, Checkpoint] = {
@@ -275,16 +340,26 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
         },
     ),
     "training_set": Checkpoint(
-        relation="marts.gold_ml_features",
+        relation="marts.ml_training_set",
         any_row="SELECT 1 FROM marts.gold_ml_features WHERE window_end <= %(moment)s LIMIT 1",
         batches={
-            "row_count": Batch(
-                COUNT,
-                ["present"],
+            "drawn": Batch(
+                DRAWN,
+                ["measurement", "unit", "first"],
                 (
-                    Check(
-                        "ExpectTableRowCountToBeBetween", "rows", f"at least {MIN_TRAINING_ROWS:,} rows",
-                        {"min_value": MIN_TRAINING_ROWS},
+                    _least("drawn", "rows", f"at least {MIN_TRAINING_ROWS:,} rows", MIN_TRAINING_ROWS),
+                    _most(
+                        "step", "draw", f"a row drawn, and judged here, stands for at most {FARTHEST_STEP:,} minutes",
+                        FARTHEST_STEP, blocking=False,
+                    ),
+                    _most("positive_share", "class balance", "at most half of the windows come before a failure", 0.5),
+                    _least(
+                        "positive_share", "precedents", "one window in a thousand comes before a failure", 0.001,
+                        blocking=False,
+                    ),
+                    _between("impossible", "ranges of the set", "no row drawn has a mean impossible in its unit", 0, 0),
+                    _between(
+                        "far_out", "deviations of the set", "in every row drawn finite, within ± a million", 0, 0
                     ),
                 ),
             ),
@@ -299,7 +374,10 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                         {"column_list": ["equipment_id", "window_end"]},
                     ),
                     # NaN sorts above every number in Postgres, so a range finds it too.
-                    *(_between(column, column, "finite, within ± a million", -1e6, 1e6) for column in _DEVIATIONS),
+                    *(
+                        _between(column, column, "finite, within ± a million", -FARTHEST, FARTHEST)
+                        for column in _DEVIATIONS
+                    ),
                 ),
                 condensed=False,
             ),
@@ -318,17 +396,10 @@ CHECKPOINTS: Mapping[str, Checkpoint] = {
                     ),
                 ),
             ),
-            "balance": Batch(
-                BALANCE,
+            "newest": Batch(
+                NEWEST,
                 ["mart"],
                 (
-                    _between(
-                        "positive_share", "class balance", "at most half of the windows come before a failure", 0, 0.5
-                    ),
-                    _between(
-                        "positive_share", "precedents", "one window in a thousand comes before a failure", 0.001, None,
-                        blocking=False,
-                    ),
                     _between("age_hours", "freshness", "the newest window ended within the day", None, 24),
                     _between("from_the_future", "timestamps", "no window ended before its readings were taken", 0, 0),
                     _between(

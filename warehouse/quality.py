@@ -1,8 +1,8 @@
 """Data-quality checkpoints with Great Expectations: is what landed, and what a model would learn from, fit for use?
 
-SQL condenses the readings and cuts the features to a stated slice; the expectations are about that. Every result is a
-row of `ops.data_quality_results`; one that blocks fails the checkpoint, the others warn. `warehouse.data_docs` makes a
-page of those rows.
+SQL condenses the readings, and the rows that a training would draw, and cuts the features to a stated slice; the
+expectations are about that. Every result is a row of `ops.data_quality_results`; one that blocks fails the checkpoint,
+the others warn. `warehouse.data_docs` makes a page of those rows.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from warehouse.data_docs import observed_text, write_data_docs
+from warehouse.drawing import EXTENT, Drawing, sql_evenly, thinning
 from warehouse.errors import WarehouseError
 from warehouse.expectations import CHECKPOINTS, Check, Checkpoint
 from warehouse.roles import Role, connect, url
@@ -47,16 +48,24 @@ class Finding:
         return f"{self.check.subject}: {self.check.wanted}" + (f". Got: {seen}" if seen else "")
 
 
-def check(settings: Settings, checkpoint: str, moment: datetime, hours: int = 24) -> CheckpointResult:
+def check(
+    settings: Settings, checkpoint: str, moment: datetime, hours: int = 24, drawing: Drawing | None = None
+) -> CheckpointResult:
     """Run the checkpoint `raw_landings` or `training_set` for `moment`, store what it found and write its page anew.
 
-    `hours` is how far back `raw_landings` looks at each measurement; at the plant as a whole it looks back a week.
-    Nothing to look at is a failure that says so. Raises WarehouseError for an unknown checkpoint.
+    `hours` is how far back `raw_landings` looks at each measurement; at the plant as a whole it looks back a week. By
+    `drawing`, what the environment says unless given, a training as of `moment` would draw the rows that `training_set`
+    looks at. Nothing to look at is a failure that says so. Raises WarehouseError for an unknown checkpoint.
     """
     if checkpoint not in CHECKPOINTS:
         raise WarehouseError(f"checkpoint must be one of {', '.join(CHECKPOINTS)}. Got: {checkpoint!r}")
     definition = CHECKPOINTS[checkpoint]
-    findings = _empty(settings, definition, moment) or _validate(settings, checkpoint, moment, hours)
+    findings = _empty(settings, definition, moment)
+    if not findings:
+        values = {":moment": f"'{moment.isoformat()}'::timestamptz", ":span": f"'{hours} hours'::interval"}
+        if any(":evenly" in batch.query for batch in definition.batches.values()):
+            values |= _drawn(settings, moment, drawing or Drawing())
+        findings = _validate(settings, checkpoint, values)
     _store(settings, checkpoint, moment, findings)
     write_data_docs(settings)
     failed = [finding for finding in findings if not finding.succeeded]
@@ -77,7 +86,20 @@ def _empty(settings: Settings, definition: Checkpoint, moment: datetime) -> list
     return [Finding(Check("expect_rows", definition.relation, wanted, {}), False, {})]
 
 
-def _validate(settings: Settings, checkpoint: str, moment: datetime, hours: int) -> list[Finding]:
+def _drawn(settings: Settings, moment: datetime, drawing: Drawing) -> dict[str, str]:
+    """What stands in a query for the rows that a training draws evenly, as SQL."""
+    with connect(settings, Role.SCORE, autocommit=True) as connection:
+        rows, of_grid, *_ = connection.execute(EXTENT, {"moment": moment}).fetchone() or (0, 0)
+    grid, every = thinning(rows, of_grid, drawing.max_normal_rows)
+    return {
+        ":evenly": sql_evenly(grid, every),
+        ":step": str(grid * every),
+        ":grace": f"'{drawing.grace_minutes} minutes'::interval",
+        ":lead": str(drawing.positive_hours),
+    }
+
+
+def _validate(settings: Settings, checkpoint: str, values: dict[str, str]) -> list[Finding]:
     # Nothing may leave this machine; read when the package is imported.
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
     import great_expectations as gx
@@ -93,7 +115,9 @@ def _validate(settings: Settings, checkpoint: str, moment: datetime, hours: int)
     findings: list[Finding] = []
     try:
         for name, batch in CHECKPOINTS[checkpoint].batches.items():
-            query = _filled(batch.query, moment, hours)
+            query = batch.query.strip()
+            for word, stands_for in values.items():
+                query = query.replace(word, stands_for)
             if batch.condensed:
                 query = _outcome(settings, query)
             asset = source.add_query_asset(name=name, query=query)
@@ -120,11 +144,6 @@ def _validate(settings: Settings, checkpoint: str, moment: datetime, hours: int)
         source.get_execution_engine().close()
         source.get_engine().dispose()
     return findings
-
-
-def _filled(query: str, moment: datetime, hours: int) -> str:
-    filled = query.strip().replace(":moment", f"'{moment.isoformat()}'::timestamptz")
-    return filled.replace(":span", f"'{hours} hours'::interval")
 
 
 def _outcome(settings: Settings, query: str) -> str:

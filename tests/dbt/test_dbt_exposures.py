@@ -86,7 +86,7 @@ def _reads(text: str) -> set[str]:
                 found |= {*re.findall(r"(?:\b(?:FROM|JOIN)\s+|\A)marts\.(\w+)", part.value)}
         ahead += _used(module, node)
     if '"training_set"' in text:
-        found.add("gold_ml_features")
+        found |= {"gold_ml_features", "ml_training_set"}
     for selection in re.findall(r"\bbuild\(settings\(\), moment\(\)(?:, select=\"([^\"]+)\")?\)", text):
         found |= MART_NAMES if not selection else MINUTE if selection == "tag:minute" else HOURLY
     return found

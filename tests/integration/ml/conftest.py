@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,17 +12,14 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-import yaml
-from jinja2 import Environment
 
-from ml import features
-from ml.features import MEASUREMENTS, WINDOWS, micros
+from ml.features import WINDOWS, micros
 from ml.policy import Policy
 from tests.conftest import free_port
+from tests.integration.marts import make_marts
 from warehouse.grid import on_grid
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
-from warehouse.transform import PROJECT
 
 START = datetime(2026, 3, 6, tzinfo=UTC)
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -49,25 +45,6 @@ FAULTS = (
     Fault("PUMP-2", "vibration", START + timedelta(hours=92), START + timedelta(hours=100)),
 )
 MODES = {"vibration": "bearing_wear", "temperature": "cooling_loss"}
-
-
-def mart_columns() -> dict[str, str]:
-    """The columns of `marts.gold_ml_features` with their types."""
-    columns = {
-        "equipment_id": "text", "window_end": "timestamptz", "run_state": "text", "is_running": "boolean",
-        "in_maintenance": "boolean", "load_ratio": "float8", "regime": "smallint",
-    }  # fmt: skip
-    for m in MEASUREMENTS:
-        for w in WINDOWS:
-            columns |= {f"{m}_{stat}_{w}m": "float8" for stat in ("mean", "std", "min", "max", "deviation")}
-        columns |= {f"{m}_slope_60m": "float8", f"{m}_flat_minutes": "smallint", f"{m}_z_score_24h": "float8"}
-    return columns | {
-        "temperature_x_vibration": "float8", "bad_share_60m": "float8", "missing_share_60m": "float8",
-        "over_gap": "boolean", "running_hours_24h": "float8", "hours_since_maintenance": "float8",
-        "failures_90d": "integer", "errors_24h": "integer", "equipment_age_days": "float8",
-        "hour_of_day": "smallint", "weekday": "smallint", "available_at": "timestamptz",
-        "built_xid": "xid8 DEFAULT pg_current_xact_id()",
-    }  # fmt: skip
 
 
 def fill(
@@ -139,22 +116,6 @@ def fill(
         )
 
 
-def training_set() -> str:
-    """The SQL of `ml_training_set` and of the views below it, as dbt would render it over raw, ml and the mart."""
-    models = {path.stem: path.read_text() for path in (PROJECT / "models").rglob("*.sql")}
-    variables = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())["vars"]
-
-    def ref(name: str) -> str:
-        return features.MART if features.MART.endswith(f".{name}") else f"({render(name)})"
-
-    def render(name: str) -> str:
-        text = re.sub(r"\{\{ config\(.*?\) \}\}", "", models[name], flags=re.DOTALL)
-        template = Environment(extensions=["jinja2.ext.do"]).from_string(text)
-        return template.render(ref=ref, var=variables.__getitem__, source=lambda schema, table: f"{schema}.{table}")
-
-    return render("ml_training_set")
-
-
 @pytest.fixture
 def policy() -> Policy:
     """Four days are a short history: what lies around a failure is cut closer than in a plant."""
@@ -183,10 +144,9 @@ def site(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{var / 'mlflow.db'}")
     settings = warehouse.model_copy(update={"var": var, "mlflow_port": free_port()})
     with connect(settings, Role.TRANSFORM) as transform:
-        columns = ", ".join(f"{name} {kind}" for name, kind in mart_columns().items())
-        transform.execute(f"CREATE TABLE marts.gold_ml_features ({columns}, UNIQUE (equipment_id, window_end))")  # type: ignore[call-overload]
+        make_marts(transform)
+        transform.execute("ALTER TABLE marts.gold_ml_features ADD UNIQUE (equipment_id, window_end)")
         transform.execute("CREATE INDEX ON marts.gold_ml_features (built_xid)")
-        transform.execute(f"CREATE VIEW {features.TRAINING_SET} AS {training_set()}")  # type: ignore[call-overload]
     with connect(settings, Role.INGEST) as ingest:
         ingest.execute("INSERT INTO raw.plants VALUES ('P', 'Plant', 'UTC')")
         for machine in MACHINES:

@@ -13,7 +13,7 @@ import yaml
 from ml import feedback, labels
 from ml.features import micros
 from ml.feedback import SyncResult, sync
-from tests.integration.ml.conftest import training_set
+from tests.integration.marts import training_set
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 from warehouse.transform import PROJECT

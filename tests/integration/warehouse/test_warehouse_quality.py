@@ -10,14 +10,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.integration.marts import make_marts
 from warehouse.data_docs import data_docs
 from warehouse.errors import WarehouseError
-from warehouse.expectations import MEASUREMENTS, WINDOWS
 from warehouse.grid import sql_on_grid
-from warehouse.quality import check
+from warehouse.quality import CheckpointResult, check
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
+ON_GRID = sql_on_grid("w")
 MOMENT = datetime(2026, 6, 15, 10, 30, tzinfo=UTC)
 
 
@@ -44,7 +45,7 @@ def landed(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection
 
 @pytest.fixture
 def gold(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection:
-    """`marts.gold_ml_features` as far as the checkpoint reads it: 25 hours of one machine that has a temperature."""
+    """The marts that the checkpoint reads: 25 hours of one machine that has a temperature."""
     admin.execute("INSERT INTO raw.plants (plant_id, name, timezone) VALUES ('mine', 'Mine', 'UTC')")
     admin.execute(
         "INSERT INTO raw.equipment (equipment_id, plant_id, name, equipment_type) VALUES ('P1', 'mine', 'Pump', 'pump')"
@@ -59,13 +60,10 @@ def gold(warehouse: Settings, admin: psycopg.Connection) -> psycopg.Connection:
         "VALUES ('F', 'P1', 'bearing', 'bearing_wear', %(at)s, %(at)s)",
         {"at": MOMENT - timedelta(hours=24)},
     )
-    columns = [f"{m}_mean_60m float8" for m in MEASUREMENTS]
-    columns += [f"{m}_deviation_{w}m float8" for m in MEASUREMENTS for w in WINDOWS]
     with connect(warehouse, Role.TRANSFORM) as dbt:
-        dbt.execute(
-            "CREATE TABLE marts.gold_ml_features (equipment_id text, window_end timestamptz, is_running boolean, "
-            f"available_at timestamptz, {', '.join(columns)})"
-        )
+        make_marts(dbt)
+        # As gold's key is found, but for the duplicate that a test makes.
+        dbt.execute("CREATE INDEX ON marts.gold_ml_features (equipment_id, window_end)")
         dbt.execute(
             "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at, "
             "temperature_mean_60m, temperature_deviation_60m) "
@@ -174,7 +172,7 @@ def test_a_week_lost_by_more_than_half_blocks(warehouse: Settings, landed: psyco
 
 @pytest.mark.parametrize(
     ("checkpoint", "words"),
-    [("raw_landings", "nothing has landed"), ("training_set", "gold_ml_features: exists (run: python -m warehouse")],
+    [("raw_landings", "nothing has landed"), ("training_set", "ml_training_set: exists (run: python -m warehouse")],
 )
 def test_an_empty_warehouse_says_so(
     warehouse: Settings, admin: psycopg.Connection, checkpoint: str, words: str
@@ -211,6 +209,47 @@ def test_an_unsound_training_set_blocks(warehouse: Settings, gold: psycopg.Conne
     result = check(warehouse, "training_set", MOMENT)
     assert not result.succeeded
     assert any(failure.startswith(words) for failure in result.failures), result.failures
+
+
+def test_a_row_far_back_that_is_learnt_from_blocks_and_is_named(warehouse: Settings, gold: psycopg.Connection) -> None:
+    gold.execute(
+        "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at, temperature_mean_60m, "
+        "temperature_deviation_60m) SELECT 'P1', w, true, w, 20, 0.1 "
+        f"FROM generate_series(%(m)s - interval '90 days', %(m)s - interval '1500 min', '1 min') AS w WHERE {ON_GRID}",
+        {"m": MOMENT},
+    )
+    assert check(warehouse, "training_set", MOMENT) == CheckpointResult(True)
+    seen = dict(gold.execute("SELECT subject, observed ->> 'value' FROM ops.data_quality_results").fetchall())
+    drawn = gold.execute(f"SELECT count(*)::text FROM marts.gold_ml_features AS g (e, w) WHERE {ON_GRID}").fetchone()
+    assert (seen["rows"],) == drawn and seen["draw"] == "10", "one minute in ten, as training draws it"
+
+    hot, far, fahrenheit, stopped, late = (
+        row[0]
+        for days in (60, 30, 80, 20, 10)
+        for row in gold.execute(
+            "SELECT min(window_end) FROM marts.gold_ml_features WHERE window_end > %s", (MOMENT - timedelta(days=days),)
+        ).fetchall()
+    )
+    damage = "UPDATE marts.gold_ml_features SET {} WHERE window_end = %s"
+    gold.execute(damage.format("temperature_mean_60m = 9999"), (hot,))
+    gold.execute(damage.format("vibration_deviation_5m = 'Infinity'"), (far,))
+    # No training takes these; and what was told in another unit then isn't held against today's.
+    gold.execute(damage.format("temperature_mean_60m = 9999, is_running = false"), (stopped,))
+    gold.execute(damage.format("temperature_mean_60m = 9999, available_at = window_end + interval '1 h'"), (late,))
+    gold.execute(damage.format("temperature_mean_60m = 2500"), (fahrenheit,))
+    gold.execute(
+        "INSERT INTO raw.tags (server, node_id, equipment_id, measurement, unit, data_type, valid_from, "
+        "valid_to) VALUES ('s', 'T', 'P1', 'temperature', '°F', 'double', '-infinity', %s)",
+        (MOMENT - timedelta(days=70),),
+    )
+    assert check(warehouse, "training_set", MOMENT).failures == [
+        "ranges of the set: no row drawn has a mean impossible in its unit. Got: 1 of 3 rows (measurement temperature, "
+        f"unit °C, first {hot:%Y-%m-%d %H:%M} UTC of P1, impossible 1)",
+        "deviations of the set: in every row drawn finite, within ± a million. Got: 1 of 3 rows (measurement "
+        f"vibration, unit None, first {far:%Y-%m-%d %H:%M} UTC of P1, far_out 1)",
+    ]
+    # A moment before them knows nothing of them.
+    assert check(warehouse, "training_set", hot - timedelta(minutes=1)).failures == []
 
 
 def test_missing_deviations_warn(warehouse: Settings, gold: psycopg.Connection) -> None:
