@@ -127,7 +127,7 @@ def _held(verdict: Verdict, machine: list[Shown], moment: datetime, policy: Poli
     if candidate["in_maintenance"]:
         return "in maintenance: the machine is being worked on"
     if candidate["is_running"] is False:
-        return "stopped: the machine doesn't run, or has only just started"
+        return "stopped: the machine doesn't run, or runs up only"
     if grade == "minor":
         return "monitored: a minor deviation is watched, not shown"
     if grade == "significant" and candidate["confidence"] < policy.min_confidence:

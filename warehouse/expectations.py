@@ -185,7 +185,7 @@ MEASURED = f"""
 WITH spread AS (
     SELECT t.measurement, t.unit, r.window_end, m.mean, m.deviation,
         min(r.window_end) FILTER (WHERE m.mean IS NOT NULL) OVER (PARTITION BY t.equipment_id, t.measurement) AS since
-    FROM (SELECT * {_SLICE} AND is_running) AS r
+    FROM (SELECT * {_SLICE} AND is_running AND in_maintenance IS NOT TRUE) AS r
     CROSS JOIN LATERAL (VALUES {", ".join(f"('{m}', r.{m}_mean_60m, r.{m}_deviation_60m)" for m in MEASUREMENTS)})
         AS m (measurement, mean, deviation)
     INNER JOIN (

@@ -24,10 +24,10 @@ CONTEXT: list[Column] = [
     ("equipment_id", "text", "The machine."),
     ("window_end", "timestamptz", "End of the minute, exclusive; the windows end here."),
     ("run_state", "text", "Last state reported up to the minute's end; NULL where none ever was."),
-    ("is_running", "boolean", "run_state is running for all of the minute, or there is no state."),
+    ("is_running", "boolean", "run_state is running, and has been for the run-up, or there is no state."),
     ("in_maintenance", "boolean", "A work order is started, MES has maintenance scheduled, or the state says so."),
     ("load_ratio", "double precision", "Mean of the load measurement in the minute, by rated load."),
-    ("regime", "smallint", "Load band 0 to 4, 2 where the load is not known; after a start its phase, 5 to 8."),
+    ("regime", "smallint", "Load band 0 to 4, 2 where the load is not known; after a start its phase, 5 to 7."),
 ]
 # By statistic: what it is, with {window} and, for what is taken over the steps of a window, {step}.
 STATISTICS = {
@@ -36,7 +36,8 @@ STATISTICS = {
     "min": "Least minute mean, over positions too, over the last {window} minutes.",
     "max": "Greatest minute mean, over positions too, over the last {window} minutes.",
     "deviation": "Mean distance from the baseline of the minute's regime, in its standard deviations; of several "
-    "positions the farthest in each minute; NULL without a baseline; over the last {window} minutes.",
+    "positions the farthest in each minute; NULL without a baseline; over those of the last {window} minutes in which "
+    "the machine ran and wasn't maintained.",
     "slope": "Least-squares slope of the {step} over the last {window} minutes, in units an hour; NULL with fewer than "
     "two.",
     "rate_of_change": "Last of the {step} in the last {window} minutes less the first, by the time between them, in "

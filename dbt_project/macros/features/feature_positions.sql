@@ -1,6 +1,6 @@
-{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, and whether the tag
-    looks stuck, from the CTEs readings, wanted and baselines_held of gold_ml_features, of the readings that a condition holds for. `number`
-    counts minutes. -#}
+{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, where it ran and wasn't
+    maintained (of such minutes are baselines made), and whether the tag looks stuck, from the CTEs readings, wanted and
+    baselines_held of gold_ml_features, of the readings that a condition holds for. `number` counts minutes. -#}
 {% macro feature_positions(condition) -%}
     select
         readings.series_id,
@@ -19,6 +19,7 @@
             readings.tag_id = baselines_held.tag_id
             and wanted.regime = baselines_held.regime
             and wanted.version_day = baselines_held.version_day
+            and wanted.is_running and not wanted.in_maintenance
     where {{ condition }}
     window by_tag as (partition by readings.tag_id order by wanted.number)
 {%- endmacro %}

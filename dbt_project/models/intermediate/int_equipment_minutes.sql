@@ -345,8 +345,8 @@ select
     measured.equipment_id,
     measured.minute,
     states.run_state,
-    -- A minute in which it starts was partly a standstill, as one in which it stops.
-    coalesce(states.run_state, 'running') = 'running' and coalesce(states.started_minute <> measured.minute, true)
+    coalesce(states.run_state, 'running') = 'running'
+    and coalesce(measured.minute >= states.started_minute + interval '{{ var('run_up_minutes') }} minutes', true)
         as is_running,
     maintenance_minutes.minute is not null or coalesce(states.run_state = 'maintenance', false) as in_maintenance,
     measured.load_ratio,

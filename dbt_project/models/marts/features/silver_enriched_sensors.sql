@@ -245,6 +245,7 @@ final as (
             and tags.measurement = baselines_held.measurement
             and tags.position = baselines_held.position
             and context.regime = baselines_held.regime
+            and context.is_running and not context.in_maintenance
             and baselines_held.version_day = {{ plant_day('context.minute', 'tags.time_zone') }} - 1
 )
 
