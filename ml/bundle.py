@@ -185,7 +185,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         """From P(known fault) and the detector's surprise of normal rows (n,), the former as of rows not seen."""
         surprise = own
         if known_fault is not None:
-            self.tails_["supervised"] = Tail.fit(known_fault)
+            self.tails_["supervised"] = Tail.fit(known_fault, least=1 / self.trees)  # what a single tree has to say
             evidence = self._scorecard().evidence(known_fault, own)
             self.tails_["combined"] = Tail.fit(evidence, decades=True)
             surprise = self.tails_["combined"](evidence)
@@ -204,7 +204,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         group: NDArray[np.int64],
         fold: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """P(known fault) of the normal rows, as of forests that haven't seen their `fold`."""
+        """P(known fault) of the normal rows, the higher of out of bag and of forests that haven't seen their `fold`."""
         known, count = y == CONTINUE, len(x)
         early = _before_the_heat(x, y)
         heat = x[early].copy()
@@ -240,7 +240,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
                 grown = forest(self.trees // 2, self.seed + 1 + int(number), int(other.sum()), False)
                 grown.fit(seen[other], y[other], sample_weight=None if weight is None else weight[other])
                 grown.n_jobs = 1  # threads add up in the order in which they end: sums differ in their last digit
-                held[own] = 1.0 - grown.predict_proba(seen[own])[:, list(grown.classes_).index(CONTINUE)]
+                told = 1.0 - grown.predict_proba(seen[own])[:, list(grown.classes_).index(CONTINUE)]
+                # No two forests have the same floor, which is all that tells normal rows apart where faults are far.
+                held[own] = np.maximum(held[own], told)
         return np.asarray(held[y == CONTINUE])
 
     def _fit_horizons(self, ahead: Ahead, edges: NDArray[np.float64]) -> None:

@@ -48,11 +48,11 @@ class Tail:
         self.shape = shape
 
     @classmethod
-    def fit(cls, values: NDArray[np.float64], *, decades: bool = False) -> Tail:
+    def fit(cls, values: NDArray[np.float64], *, decades: bool = False, least: float = 1e-6) -> Tail:
         """Fit on `values` (n,) of normal operation; n below about 50 leaves the tail to the Pareto.
 
         `decades` says that values are surprises themselves, put together from several: beyond the sample one more of
-        them is one more of theirs.
+        them is one more of theirs. `least` is the least excess that means anything, in units of `values`.
         """
         ordered = np.sort(np.asarray(values, float))
         # Fewer than five values beyond a quantile say little about where it is.
@@ -62,7 +62,7 @@ class Tail:
         start = float(np.quantile(ordered, 1 - 10.0 ** -max(0.3, reach - 1.3)))
         scale, shape = pareto(ordered[ordered > start] - start)
         # The excesses over a higher threshold have the same shape and a scale that moves with it.
-        scale = max(scale + shape * float(knots[-1] - start), 0.02 * float(np.std(ordered)), 1e-6)
+        scale = max(scale + shape * float(knots[-1] - start), 0.02 * float(np.std(ordered)), least)
         if decades:
             scale, shape = 1 / math.log(10), 0.0
         return cls(knots + np.arange(len(knots)) * 1e-12, grid, scale, shape)

@@ -116,3 +116,10 @@ def test_too_few_rows_take_the_side_of_more_episodes() -> None:
     assert episode_minutes(np.full(9, "A", dtype=object), np.arange(9) * MINUTE, np.zeros(9), 1) == 1.0
     equipment = np.full(500, "A", dtype=object)
     assert episode_minutes(equipment, np.arange(500) * MINUTE, np.zeros(500), 1) == 1.0
+
+
+def test_an_excess_below_what_means_anything_is_no_surprise() -> None:
+    """Of values that hardly differ, the next one up is no more than the rarest of them."""
+    values = 0.0122 + np.random.default_rng(3).uniform(0, 1e-6, 5000)
+    told = [Tail.fit(values, least=least)(np.array([0.0123]))[0] for least in (1e-6, 0.01)]
+    assert told[0] > 7 and told[1] == pytest.approx(3, abs=0.05)
