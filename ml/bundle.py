@@ -158,7 +158,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
     def _detector(
         self, x: NDArray[np.float64], machines: NDArray[Any]
     ) -> tuple[list[str], NDArray[np.float64], Detector]:
-        """Of normal `x` (n, features): machines with a spread of their own, the spreads, and the detector in them."""
+        """Of normal `x` (n, features): machines with a spread of their own, the spreads, and the detector in them, not
+        calibrated."""
         pooled = detector_scale(x)
         names, scales = [], []
         for name in np.unique(machines.astype(str)):
@@ -172,7 +173,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         detector = Detector(
             trees=self.isolation_trees, samples=self.isolation_samples, standardise=False, seed=self.seed
         )
-        return names, spreads, detector.fit(_in_own_spreads(x, machines, names, spreads))
+        return names, spreads, detector.grow(_in_own_spreads(x, machines, names, spreads))
 
     def _fit_bands(
         self,
@@ -232,7 +233,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         )
         held = 1.0 - self.classifier_.oob_decision_function_[:, list(self.classifier_.classes_).index(CONTINUE)]
         held = np.nan_to_num(held, nan=0.0)
-        if len(numbers := np.unique(fold)) > 1:
+        if len(numbers := np.unique(fold[known])) > 1:
             # What was put beside them shows faults, which are in no fold.
             fold = np.concatenate([np.where(known, fold, -1), np.full(len(x) - count, -1)])
             for number in numbers:
@@ -287,12 +288,18 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
 
 
 def time_folds(ends: NDArray[np.int64] | None, normal: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """A fold (n,) by weeks (or a third of a shorter past), which take turns; all 0 where no times are known."""
+    """A fold (n,) by weeks (or a third of a shorter past), which take turns; all 0 where no times are known.
+
+    Where most of the `normal` rows would be in one, what is left knows too little of them: they are cut into thirds.
+    """
     if ends is None or not normal.any():
         return np.zeros(len(normal), np.int64)
-    since = ends[normal].min()
-    length = min(_FOLD_BLOCK, int(np.ptp(ends[normal])) // FOLDS + 1)
-    return np.asarray((ends - since) // length % FOLDS)
+    known = ends[normal]
+    length = min(_FOLD_BLOCK, int(np.ptp(known)) // FOLDS + 1)
+    fold = np.asarray((ends - known.min()) // length % FOLDS)
+    if np.bincount(fold[normal]).max() > len(known) / 2:
+        fold = np.searchsorted(np.quantile(known, np.arange(1, FOLDS) / FOLDS), ends)
+    return fold
 
 
 def _in_own_spreads(

@@ -32,19 +32,19 @@ class Channels:
     sides: Sides
     tails: dict[str, Tail]
 
-    def raw(self, x: NDArray[np.float64], sides: Sides | None = None) -> dict[str, NDArray[np.float64]]:
+    def raw(self, x: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Raw values (n,) each of `x` (n, d), finite; higher is stranger.
 
-        `largest` is the surprise of the most surprising input by itself, by `sides` if they are given. `isolation` is
-        2^(−depth/c) as in Liu 2008. `t2` is the root of Σ tᵢ²/λᵢ over the kept components, `q` the root of the squared
-        prediction error, which is what they leave (Jackson & Mudholkar 1979).
+        `largest` is the surprise of the most surprising input by itself. `isolation` is 2^(−depth/c) as in Liu 2008.
+        `t2` is the root of Σ tᵢ²/λᵢ over the kept components, `q` the root of the squared prediction error, which is
+        what they leave (Jackson & Mudholkar 1979).
         """
         scaled = (x - self.centre) / self.scale
         kept = scaled @ self.components.T
         left = scaled - kept @ self.components
         return {
             "isolation": 2.0 ** (-self.isolation.mean(scaled)[:, 0] / self.isolation_norm),
-            "largest": (sides or self.sides)(scaled).max(axis=1),
+            "largest": self.sides(scaled).max(axis=1),
             "t2": np.sqrt((kept**2 / self.variances).sum(axis=1)),
             "q": np.sqrt((left**2).sum(axis=1)),
         }

@@ -42,6 +42,12 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit(self, x: ArrayLike, y: None = None) -> Detector:
         """Fit on `x` (n, d) of normal operation; NaN is taken for the column's median."""
+        self.grow(x)
+        self.calibrate([(self, self._filled(x))])
+        return self
+
+    def grow(self, x: ArrayLike) -> Detector:
+        """What `fit` does, but for how far normal rows go in each channel: `calibrate` learns that of other rows."""
         rows = np.asarray(x, float)
         if rows.ndim != 2 or len(rows) < 2:
             raise ValueError(f"a detector learns from two rows or more of numbers. Got: {rows.shape}")
@@ -59,9 +65,6 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             n_estimators=self.trees, max_samples=min(self.samples, len(scaled)), random_state=self.seed
         ).fit(scaled)
         self.components_, self.variances_ = components(scaled, self.variance)
-        self.sides_ = Sides.fit(scaled)
-        self.tails_: dict[str, Tail] = {}
-        self.calibrate([(self, rows)])
         return self
 
     def calibrate(self, parts: Sequence[tuple[Detector, NDArray[np.float64]]]) -> NDArray[np.float64]:
@@ -72,7 +75,7 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         detector of its kind that was fitted without it.
         """
         self.sides_ = Sides.fit(np.vstack([(rows - one.centre_) / one.scale_ for one, rows in parts]))
-        told = [one.channels_.raw(rows, self.sides_) for one, rows in parts]
+        told = [one._channels(self.sides_, {}).raw(rows) for one, rows in parts]
         raw = {name: np.concatenate([values[name] for values in told]) for name in NAMES}
         self.tails_ = {name: Tail.fit(values) for name, values in raw.items()}
         largest = np.max([self.tails_[name](values) for name, values in raw.items()], axis=0)
@@ -86,6 +89,9 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def channels_(self) -> Channels:
         """The fitted state as plain arrays, which is what scores."""
+        return self._channels(self.sides_, self.tails_)
+
+    def _channels(self, sides: Sides, tails: dict[str, Tail]) -> Channels:
         trees = self.isolation_.estimators_
         lengths = [(_node_depths(t.tree_) + _average_path_length(t.tree_.n_node_samples))[:, None] for t in trees]
         norm = float(_average_path_length(np.array([self.isolation_._max_samples]))[0])
@@ -96,8 +102,8 @@ class Detector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             norm,
             self.components_,
             self.variances_,
-            self.sides_,
-            self.tails_,
+            sides,
+            tails,
         )
 
     def channels(self, x: ArrayLike) -> dict[str, NDArray[np.float64]]:

@@ -10,7 +10,7 @@ import pytest
 
 from ml import hazard
 from ml.ahead import Ahead
-from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector
+from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector, time_folds
 from ml.calibration import CEILING, Tail
 from ml.errors import RegistryError
 from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES, Windows
@@ -346,3 +346,24 @@ def test_the_tail_holds_for_weeks_that_the_detector_has_not_seen(machines: np.nd
 
     seen, unseen = raised(None), raised(ends[known])
     assert unseen < 0.02 < seen, "one minute of a hundred is meant"
+
+
+def test_weeks_take_turns_unless_one_of_them_holds_most() -> None:
+    week = 7 * 24 * 60 * 60_000_000
+    ends = np.arange(12, dtype=np.int64).repeat(10) * week
+    everything = np.ones(len(ends), bool)
+    assert np.array_equal(time_folds(ends, everything), np.arange(12).repeat(10) % 3)
+    burst = np.concatenate([[0], 5 * week + np.arange(999, dtype=np.int64) * 60_000_000])
+    counts = np.bincount(time_folds(burst, np.ones(1000, bool)))
+    assert len(counts) == 3 and counts.min() > 300
+    assert not time_folds(None, everything).any()
+
+
+def test_a_third_of_which_only_faults_are_known_is_no_fold_of_normal_time(normal: np.ndarray) -> None:
+    """Between two times of normal operation lay one long fault."""
+    week = 7 * 24 * 60 * 60_000_000
+    x = np.vstack([normal[:1000], _shift(normal[1000:1050], "vibration", np.full(50, 9.0))])
+    ends = np.concatenate([np.arange(1000) // 500 * week, np.full(50, week // 2)]).astype(np.int64)
+    actions = ["continue_operation"] * 1000 + ["schedule_maintenance"] * 50
+    bundle = EquipmentAnomalyDetector(trees=60, isolation_trees=10).fit(x, actions, ends=ends)
+    assert (bundle.score_windows(x[1000:]).action == "schedule_maintenance").mean() > 0.9
