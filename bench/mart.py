@@ -102,11 +102,17 @@ def add_minute(admin: psycopg.Connection, machines: int, end: datetime, first_fa
     insert = _insert(shift, "generate_series(1, %(machines)s) AS n CROSS JOIN (SELECT %(end)s::timestamptz AS at) AS t")
     parameters = {"machines": machines, "end": end, "first": first_failing, "failing": failing}
     admin.execute(insert, parameters)  # type: ignore[call-overload]
-    # As if the run before had scored them, or nothing new would be confirmed in this one.
+    # As if the run before had scored and held them, or nothing new would be confirmed in this one. Were it not held, it
+    # would be a candidate now, and shown where by chance the machine was strange a minute earlier; it has no vector.
     admin.execute(
-        "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code, confidence,"
-        " moment) SELECT 'M' || lpad(n::text, 6, '0'), %(end)s - interval '90 seconds', '1', 'champion', 0.95,"
-        " 'schedule_maintenance', 0.9, %(end)s FROM generate_series(%(first)s, %(first)s + %(failing)s - 1) AS n",
+        "WITH before AS (INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score,"
+        " action_code, confidence, moment) SELECT 'M' || lpad(n::text, 6, '0'), %(end)s - interval '90 seconds', '1',"
+        " 'champion', 0.95, 'schedule_maintenance', 0.9, %(end)s"
+        " FROM generate_series(%(first)s, %(first)s + %(failing)s - 1) AS n RETURNING *)"
+        " INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, score_id, anomaly_score,"
+        " severity, action_code, recommendation_text, confidence, model_version, held_reason) SELECT 'rec-' || score_id,"
+        " equipment_id, window_end, score_id, anomaly_score, 'critical', action_code, '', confidence, model_version,"
+        " 'not confirmed' FROM before",
         parameters,
     )
 
