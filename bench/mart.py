@@ -111,8 +111,8 @@ def add_minute(admin: psycopg.Connection, machines: int, end: datetime, first_fa
         " FROM generate_series(%(first)s, %(first)s + %(failing)s - 1) AS n RETURNING *)"
         " INSERT INTO ml.recommendations (recommendation_id, equipment_id, timestamp, score_id, anomaly_score,"
         " severity, action_code, recommendation_text, confidence, model_version, held_reason)"
-        " SELECT 'rec-' || score_id, equipment_id, window_end, score_id, anomaly_score, 'critical', action_code, '', confidence, model_version,"
-        " 'not confirmed' FROM before",
+        " SELECT 'rec-' || score_id, equipment_id, window_end, score_id, anomaly_score, 'critical', action_code, '',"
+        " confidence, model_version, 'not confirmed' FROM before",
         parameters,
     )
 

@@ -112,7 +112,8 @@ def _alone(settings: Settings, select: str | None) -> Iterator[None]:
     """A minute holds the minute's tables from its first model to its last; of other runs, one is made at a time.
 
     Those make the minute's models too, but for minutes of time: they hold the tables for one model after the other
-    (`hold_minute_tables` of dbt), so that a minute gets its turn in between and is never interrupted itself.
+    (`load_cached_relation` of dbt), so that a minute gets its turn in between and is never interrupted itself. So does
+    dbt's own command line, which waits for no run and keeps none waiting for longer than one model.
     """
     try:
         connection = connect(settings, Role.TRANSFORM, autocommit=True)

@@ -4,10 +4,17 @@
 
     A partitioned model with `slices` and `of_slice` is one long query, whose common tables no other process can read. It
     is made for some of the machines at a time, by a function that a worker runs whole. The leader makes none: while it
-    did, it would take nothing from the workers. -#}
+    did, it would take nothing from the workers.
+
+    A table of a test's failures takes the place of the last one whenever that came: another run may have made it since this
+    one looked. -#}
 {% macro postgres__create_table_as(temporary, relation, sql) -%}
     {%- set contracted = config.get('contract').enforced and not temporary -%}
     {%- set partitioned = contracted and config.get('partition_by') -%}
+    {%- if model.resource_type == 'test' %}
+    select pg_advisory_xact_lock(hashtext('millwright relation'), hashtext('{{ relation }}'));
+    drop table if exists {{ relation }};
+    {%- endif %}
     create {{ 'temporary ' if temporary }}table {{ relation }}
     {%- if config.get('contract').enforced %} {{ get_assert_columns_equivalent(sql) }} {%- endif %}
     {%- if not contracted %} as ({{ sql }});

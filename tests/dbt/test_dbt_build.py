@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import psycopg
 
 from stack.steps import MINUTE_VIEWS
 from tests.dbt.site import START
 from warehouse import feature_contract
-from warehouse.roles import Role, connect
+from warehouse.roles import Role, connect, passwords
 from warehouse.settings import Settings
 from warehouse.transform import MINUTE_PATH, PROJECT, build, invoke
 
@@ -26,25 +30,43 @@ def test_dbt_build_as_it_is_passes_on_an_empty_warehouse(warehouse: Settings, ad
     assert admin.execute("SELECT count(*) FROM ops.watermarks WHERE pipeline = 'transform'").fetchone() == (1,)
 
 
-def test_a_run_that_waited_for_another_knows_what_that_one_made(warehouse: Settings, admin: psycopg.Connection) -> None:
-    admin.autocommit = True
-    admin.execute("SELECT pg_advisory_lock(hashtext('millwright dbt'))")
-    arguments = ["run", "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--select", "stg_plants"]
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(invoke, warehouse, [*arguments, "--quiet", "--log-level-file", "none"])
-        asked = (
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-            " AND usename = 'millwright_transform'"
-        )
-        while admin.execute(asked).fetchone() == (0,):
-            assert not waiting.done(), waiting.result().failures
+def test_two_runs_that_make_the_same_for_the_first_time_both_succeed(
+    warehouse: Settings, admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    """Views, tables, increments and a test's failures: both runs find none there, for both wait at the first view."""
+    blocked = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        " AND usename = 'millwright_transform'"
+    )
+    select = "+mart_pipeline_metrics +int_activity_hours +assert_roll_ups_lose_no_reading"
+    with connect(warehouse, Role.ADMIN) as other, ExitStack() as runs:
+        other.execute("LOCK TABLE raw.cmms_errors")
+        started = [
+            runs.enter_context(command_line(warehouse, tmp_path / str(number), f"build --threads 1 --select {select}"))
+            for number in range(2)
+        ]
+        while admin.execute(blocked).fetchone() != (2,):
+            assert all(run.poll() is None for run in started), [run.communicate()[0] for run in started]
             time.sleep(0.05)
-        with connect(warehouse, Role.TRANSFORM, autocommit=True) as other:
-            other.execute("CREATE SCHEMA IF NOT EXISTS staging")
-            other.execute("CREATE VIEW staging.stg_plants AS SELECT * FROM raw.plants")
-        admin.execute("SELECT pg_advisory_unlock(hashtext('millwright dbt'))")
-        result = waiting.result()
-    assert result.succeeded, result.failures
+        other.rollback()
+        printed = [run.communicate()[0] for run in started]
+    assert [run.returncode for run in started] == [0, 0], "\n".join(printed)
+
+
+def command_line(settings: Settings, folder: Path, arguments: str) -> subprocess.Popen[str]:
+    """dbt of its own process, as a person calls it."""
+    environment = os.environ | {
+        "PGHOST": settings.host,
+        "PGPORT": str(settings.port),
+        "PGDATABASE": settings.pgdatabase,
+        "MILLWRIGHT_PASSWORD_TRANSFORM": passwords(settings)[Role.TRANSFORM],
+        "DBT_TARGET_PATH": str(folder / "target"),
+        "DBT_LOG_PATH": str(folder / "logs"),
+    }
+    command = [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", *arguments.split()]
+    return subprocess.Popen(
+        command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def test_the_contract_of_gold_is_current() -> None:
