@@ -206,33 +206,35 @@ def episode_minutes(
 ) -> float:
     """How many raised minutes make a false-alarm episode, from rows of normal operation, each for `step` minutes.
 
-    Counted at the highest level that still has enough raised rows, for episodes get shorter as the level rises. Where
-    rows are a minute apart the quotient is counted; where they are on a coarser grid, short episodes fall between its
-    rows. If stays above a level are exponential with mean m, a grid of g minutes meets an episode with probability
-    (m/g)(1 − exp(−g/m)), so that rows over episodes is 1 / (1 − exp(−g/m)), which is solved for m. Never below one
-    minute, which is the side of more episodes.
+    Counted at the highest level that still has enough raised rows, for episodes get shorter as the level rises. Between
+    rows further apart than a minute short episodes fall. If the minutes m that one lasts are geometric, one that begins
+    in a gap of g minutes lasts until its end with probability (m/g)(1 − (1 − 1/m)^g), so that episodes over rows is the
+    mean of 1 − (1 − 1/m)^g over the gaps, which is solved for m; 1/m where all are a minute. Never below one minute,
+    which is the side of more episodes.
     """
     if len(values) < 2 * _CLUSTER_ROWS:
         return 1.0
     level = np.partition(values, len(values) - _CLUSTER_ROWS)[len(values) - _CLUSTER_ROWS]
-    raised = values >= level
-    if raised.mean() > 0.05:
+    raised, gaps = values >= level, _gaps(equipment, ends, step)
+    if raised.mean() > 0.05 or not len(gaps):
         return 1.0
     found, rows = len(episodes(equipment, ends, raised, max(MERGE_MINUTES, step))), int(raised.sum())
-    grid = _spacing(equipment, ends)
-    if grid <= 1.5:
-        return max(rows / found, 1.0)
-    share = found / rows
-    return 1.0 if share >= 1 else float(np.clip(-grid / math.log1p(-share), 1.0, WEEK_MINUTES))
+    length, count = np.unique(gaps, return_counts=True)
+    stays = np.geomspace(1.0, WEEK_MINUTES, 5000)
+    met = (1 - (1 - 1 / stays[:, None]) ** length) @ (count / count.sum())
+    return float(np.interp(found / rows, met[::-1], stays[::-1]))
 
 
-def _spacing(equipment: NDArray[Any], ends: NDArray[np.int64]) -> float:
-    """Minutes between neighbouring rows of a machine, at the median."""
+def _gaps(equipment: NDArray[Any], ends: NDArray[np.int64], step: float) -> NDArray[np.float64]:
+    """Minutes between neighbouring rows of a machine, without the breaks in which it stood or nothing was kept.
+
+    Rows that stand for ten minutes each are no ten minutes apart: which of the ten it is differs (`warehouse.grid`).
+    """
     names = equipment.astype(np.str_)
     order = np.lexsort((ends, names))
     same = names[order][1:] == names[order][:-1]
-    gaps = np.diff(ends[order])[same]
-    return float(np.median(gaps)) / MINUTE if len(gaps) else math.inf
+    gaps = np.diff(ends[order])[same] / MINUTE
+    return np.asarray(gaps[gaps <= 2 * max(step, float(np.median(gaps)))] if len(gaps) else gaps)
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,8 @@ def band_rates(
     if not len(scores):
         nothing = (math.nan, math.nan, math.nan)
         return [BandRate(score, rate, *nothing) for score, rate in zip(BAND_SCORES, stated, strict=True)]
-    dense = _spacing(equipment, ends) <= 1.5
+    gaps = _gaps(equipment, ends, step)
+    dense = len(gaps) > 0 and float(gaps.mean()) <= 1.5
     names, days = equipment.astype(np.str_), blocks(equipment, ends)
     order = np.lexsort((ends, names))
     found = []

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ml.calibration import BAND_SCORES, CEILING, WEEK_MINUTES, Tail, band_rates, bands, episode_minutes, pareto
 from ml.episodes import MINUTE
 from ml.policy import BANDS_WEEKLY
+from warehouse.grid import on_grid
 
 WEEKS, MACHINES = 6, 4
 SURPRISE = st.floats(0, CEILING)
@@ -103,6 +104,21 @@ def test_rows_ten_minutes_apart_tell_about_as_many_episodes_as_all_of_them() -> 
     assert found.low < whole < found.high * 1.5
 
 
+@pytest.mark.parametrize("stay", [4.0, 12.0, 40.0])
+def test_an_episodes_length_is_told_from_the_minutes_that_stand_for_ten(stay: float) -> None:
+    """Which of the ten it is differs, so that two of them are three or thirteen minutes apart, and ten in the mean."""
+    rng = np.random.default_rng(6)
+    count = 150 * WEEK_MINUTES
+    values = rng.uniform(0, 0.5, count)
+    lengths = rng.geometric(1 / stay, 300)
+    for start, length in zip(rng.choice(count // 1000, 300, replace=False) * 1000, lengths, strict=True):
+        values[start : start + length] = 1.0
+    ends = np.arange(1, count + 1) * MINUTE
+    rows = on_grid(ends)
+    found = episode_minutes(np.full(rows.sum(), "A", dtype=object), ends[rows], values[rows], 10)
+    assert found == pytest.approx(stay, rel=0.35)
+
+
 def test_silence_over_a_short_time_is_no_rate_of_nothing() -> None:
     equipment = np.full(WEEK_MINUTES, "A", dtype=object)
     ends = np.arange(WEEK_MINUTES) * MINUTE
@@ -116,6 +132,8 @@ def test_too_few_rows_take_the_side_of_more_episodes() -> None:
     assert episode_minutes(np.full(9, "A", dtype=object), np.arange(9) * MINUTE, np.zeros(9), 1) == 1.0
     equipment = np.full(500, "A", dtype=object)
     assert episode_minutes(equipment, np.arange(500) * MINUTE, np.zeros(500), 1) == 1.0
+    lone = np.array([f"M{i}" for i in range(2000)], dtype=object)
+    assert episode_minutes(lone, np.full(2000, MINUTE), np.arange(2000.0), 1) == 1.0, "no two rows of one machine"
 
 
 def test_an_excess_below_what_means_anything_is_no_surprise() -> None:
