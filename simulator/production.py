@@ -38,15 +38,16 @@ def orders(timeline: Timeline, schedule: Schedule) -> Iterator[dict[str, Any]]:
         if slots[-1].ends <= timeline.first or slots[0].starts >= ahead:
             continue
         machine = slots[0].machine
-        hours = np.array([(slot.ends - slot.starts) / _HOUR for slot in slots])
-        rate = float(np.average([slot.target for slot in slots], weights=hours)) * machines.full("throughput", machine)
+        # What OEE is a share of: the machine's best, not what its shifts are asked for.
+        rate = machines.full("throughput", machine)
+        full_hours = sum(slot.target * (slot.ends - slot.starts) / _HOUR for slot in slots)
         first, last = slots[0].starts, slots[-1].ends
         began, done = first < timeline.until, last <= timeline.until
         yield {
             "order_id": order_id,
             "equipment_id": machines.ids[machine],
             "product": slots[0].product,
-            "planned_quantity": round(rate * float(hours.sum()), 1),
+            "planned_quantity": round(rate * full_hours, 1),
             "unit": "t",
             "planned_rate": round(rate, 2),
             "planned_start": moment(first),
@@ -105,7 +106,8 @@ def _output(machines: Machines, machine: int, hourly: Floats) -> Floats:
     if "power" not in channels:
         return np.zeros(len(hourly))
     share = hourly[:, channels["power"]] / machines.full("power", machine)
-    return full * np.clip((share - _IDLE_POWER) / _LOAD_POWER, 0.0, None)
+    # A worn drive takes more power for the same tonnes.
+    return full * np.clip((share - _IDLE_POWER) / _LOAD_POWER, 0.0, 1.0)
 
 
 def downtime(timeline: Timeline) -> list[dict[str, Any]]:

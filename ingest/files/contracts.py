@@ -85,7 +85,7 @@ _CONTRACTS: Final = (
             Column("product", "text", "what is made"),
             Column("planned_quantity", "number", "what is to be made", least=0),
             _UNIT,
-            Column("planned_rate", "number", "in the unit an hour", least=0),
+            Column("planned_rate", "number", "in the unit an hour at best; performance in OEE is its share", least=0),
             Column("planned_start", "time", "when it is to begin"),
             Column("planned_end", "time", "when it is to be done", after="planned_start"),
             _optional("actual_start", "time", "when it began"),

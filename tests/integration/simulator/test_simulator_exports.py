@@ -38,15 +38,27 @@ def test_every_export_copies_into_its_table(admin: psycopg.Connection, tmp_path:
         "SELECT count(*) FROM raw.cmms_work_orders WHERE available_at > '2026-01-31' OR completed_at > available_at"
     ).fetchone()
     assert known == (0,)
-    # What came out is what the belts carried: hours in which the machine ran throughout agree with its order's rate.
+    # What came out is what the belts carried: hours in which the machine ran throughout agree with what its order is to
+    # make in them. The order's rate is the machine's best, so the OEE of no shift is above 1.
     share = admin.execute(
-        "SELECT avg(c.produced_quantity / o.planned_rate) FROM raw.mes_production_counts AS c"
+        "SELECT avg(c.produced_quantity / (o.planned_quantity * 3600"
+        "  / extract(EPOCH FROM o.planned_end - o.planned_start))),"
+        " avg(c.produced_quantity / o.planned_rate) FROM raw.mes_production_counts AS c"
         " JOIN raw.mes_production_orders AS o USING (order_id) WHERE NOT EXISTS (SELECT FROM raw.mes_downtime AS d"
         " WHERE d.equipment_id = c.equipment_id AND d.ends_at > c.from_ts"
         " AND d.starts_at < c.to_ts + interval '1 hour')"
     ).fetchone()
     assert share is not None
     assert 0.9 < share[0] < 1.1
+    assert 0.8 < share[1] < 0.95
+    best = admin.execute(
+        "SELECT max(oee) FROM (SELECT sum(c.good_quantity) / sum(o.planned_rate) AS oee"
+        " FROM raw.mes_production_counts AS c JOIN raw.mes_production_orders AS o USING (order_id)"
+        " JOIN raw.mes_shifts AS s ON s.starts_at <= c.from_ts AND c.to_ts <= s.ends_at"
+        " GROUP BY c.equipment_id, s.shift_id) AS shifts"
+    ).fetchone()
+    assert best is not None
+    assert 0.9 < best[0] <= 1
     stood = admin.execute(
         "SELECT max(c.produced_quantity / o.planned_rate) FROM raw.mes_production_counts AS c"
         " JOIN raw.mes_production_orders AS o USING (order_id) JOIN raw.mes_downtime AS d"
