@@ -9,16 +9,25 @@ orders as (
     where status <> 'cancelled'
 ),
 
+equipment as (
+    select * from {{ ref('stg_equipment') }}
+),
+
+-- A schedule's rate is of the load measurement, so it says what comes out only where that is the throughput.
 scheduled as (
     select
         schedules.equipment_id,
         schedules.order_id,
         coalesce(orders.product, schedules.product) as product,
-        coalesce(orders.planned_rate, schedules.planned_rate) as planned_rate,
+        coalesce(
+            orders.planned_rate,
+            case when equipment.load_measurement = 'throughput' then schedules.planned_rate end
+        ) as planned_rate,
         schedules.starts_at,
         schedules.ends_at
     from schedules
     left join orders on schedules.order_id = orders.order_id
+    left join equipment on schedules.equipment_id = equipment.equipment_id
     where schedules.planned_state = 'production'
 ),
 
