@@ -1,4 +1,4 @@
-"""Who reads the marts is told to dbt: every DAG by what its tasks reach in the code, and every query of an HMI."""
+"""Who reads the marts is told to dbt: DAGs by what their tasks reach in the code, the queries of HMIs, dashboards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
@@ -110,3 +111,10 @@ def test_a_query_of_an_hmi_is_an_exposure_of_what_it_names(query: str) -> None:
     (table,) = re.findall(r"(?:FROM|INTO) (\w+)", query)
     of_hmis = [needs for name, needs in EXPOSURES.items() if name.startswith("hmi_")]
     assert {f"source('serving', '{table}')"} in of_hmis
+
+
+@pytest.mark.parametrize("path", sorted((HOME / "metabase").glob("*.sql")), ids=lambda path: str(path.stem))
+def test_a_dashboard_is_an_exposure_of_what_its_cards_read(path: Path) -> None:
+    read = re.findall(r"\b(?:FROM|JOIN)\s+(\w+)\.(\w+)", re.sub(r"--[^\n]*", "", path.read_text()))
+    named = {f"ref('{name}')" if schema == "marts" else f"source('{schema}', '{name}')" for schema, name in read}
+    assert EXPOSURES[f"metabase_{path.stem}"] == named
