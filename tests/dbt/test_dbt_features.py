@@ -107,10 +107,10 @@ def built(site: Site) -> Site:
     return site
 
 
-def tolerances() -> dict[str, tuple[float, bool]]:
-    """The table of docs/features.md: pattern of column names → how far two rates may be apart, and if in spreads."""
+def tolerances() -> dict[str, tuple[float, str]]:
+    """The table of docs/features.md: pattern of column names → how far two rates may be apart, and in what."""
     found = re.findall(r"^\| `([^`]+)` \|.*\| ([0-9.]+) ([^|]*)\|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
-    return {pattern.replace("*", "[a-z0-9_]+"): (float(value), "spread" in unit) for pattern, value, unit in found}
+    return {pattern.replace("*", "[a-z0-9_]+"): (float(value), unit) for pattern, value, unit in found}
 
 
 def at(site: Site, machine: str, end: datetime) -> dict[str, Any]:
@@ -128,12 +128,23 @@ def test_the_rate_of_the_values_does_not_change_a_feature(built: Site) -> None:
             pattern = next((pattern for pattern in stated if re.fullmatch(pattern, name)), None)
             if pattern is None or value is None:
                 continue
-            tolerance, in_spreads = stated[pattern]
-            tolerance *= SPREADS[name.split("_")[0]] if in_spreads else 1
+            tolerance, unit = stated[pattern]
+            measurement, window = name.split("_")[0], name.rpartition("_")[2]
+            tolerance *= SPREADS[measurement] if "spread" in unit else 1
+            tolerance *= 100 / fast[f"{measurement}_mean_{window}"] if "percent" in unit else 1
             assert slow[name] is not None, name
             assert abs(slow[name] - value) <= tolerance, (minute, name, slow[name], value, tolerance)
             compared.add(pattern)
+        temperature, vibration = fast["temperature_mean_5m"], fast["vibration_mean_5m"]
+        off = stated["[a-z0-9_]+_mean_[a-z0-9_]+m"][0]
+        most = (temperature + off * SPREADS["temperature"]) * (vibration + off * SPREADS["vibration"])
+        product = temperature * vibration
+        assert abs(slow["temperature_x_vibration"] - fast["temperature_x_vibration"]) <= most - product
     assert compared == set(stated)
+    # The product is held above, no set point is there, and a day's statistics are of hours that came at one rate.
+    temperatures = {name.removeprefix("temperature_") for name in fast if name.startswith("temperature_")}
+    told = {name for name in temperatures if any(re.fullmatch(pattern, f"temperature_{name}") for pattern in stated)}
+    assert temperatures - told == {"x_vibration", "set_point", "mean_24h", "std_24h", "skewness_24h"}
 
 
 def expected_of_a(end: int) -> dict[str, float]:
