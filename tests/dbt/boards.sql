@@ -44,8 +44,8 @@ INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_sc
 SELECT e, at, '1', 'champion', CASE e WHEN 'A' THEN 0.85 ELSE 0.1 END, 'reduce_speed', 0.9, 5, at, at + interval '9 seconds'
 FROM unnest(ARRAY['A', 'B']) AS e
 CROSS JOIN generate_series(%(moment)s - interval '2 hours', %(moment)s, interval '1 minute') AS at;
-INSERT INTO ml.recommendations (recommendation_id, equipment_id, "timestamp", anomaly_score, severity, action_code, recommendation_text, confidence, model_version, held_reason)
-SELECT 'r' || n, 'A', %(moment)s - hours * interval '1 hour', 0.8, 'significant', 'schedule_maintenance', 'x', 0.9, '1', reason
+INSERT INTO ml.recommendations (recommendation_id, equipment_id, "timestamp", anomaly_score, severity, action_code, recommendation_text, confidence, model_version, held_reason, created_at)
+SELECT 'r' || n, 'A', %(moment)s - hours * interval '1 hour', 0.8, 'significant', 'schedule_maintenance', 'x', 0.9, '1', reason, %(moment)s - hours * interval '1 hour' + interval '11 seconds'
 FROM (VALUES (1, 60, NULL), (2, 55, NULL), (3, 62, 'not confirmed: it waits'), (4, 1, NULL), (5, 40, NULL)) AS v (n, hours, reason);
 INSERT INTO serving.recommendations_serving (recommendation_id, equipment_id, "timestamp", anomaly_score, severity, action_code, recommendation_text, confidence, model_version, status, published_at)
 SELECT r.recommendation_id, r.equipment_id, r."timestamp", r.anomaly_score, r.severity, r.action_code, r.recommendation_text, r.confidence, r.model_version,

@@ -23,6 +23,7 @@ FROM = START + timedelta(hours=1)
 CUT = FROM + timedelta(minutes=90)
 # Scored within the minute; a late reading changed its window afterwards.
 SCORED = CUT - timedelta(minutes=30)
+NEXT_FAULT = ("next_fault_at", "next_fault_mode", "is_next_fault_a_failure", "next_fault_known_at", "hours_to_fault")
 Rows = dict[tuple[str, datetime], dict[str, Any]]
 
 
@@ -100,11 +101,28 @@ def seen(site: Site) -> tuple[Seen, Seen]:
     keep_score(site.admin, dict.fromkeys(FEATURES, 0.123))
     before = look(site)
     land(site.admin, late, delay=timedelta(hours=2))
+    at = {"at": FROM + 40 * MINUTE, "to": FROM + 45 * MINUTE, "known": CUT + timedelta(hours=8)}
     site.admin.execute(
         "INSERT INTO raw.cmms_work_orders (work_order_id, equipment_id, kind, opened_at, started_at, completed_at,"
         " available_at) SELECT 'W' || machine, machine, 'preventive', %(at)s, %(at)s, %(to)s, %(known)s"
         " FROM unnest(ARRAY['A', 'C']) AS machine",
-        {"at": FROM + 40 * MINUTE, "to": FROM + 45 * MINUTE, "known": CUT + timedelta(hours=8)},
+        at,
+    )
+    # What B was planned for, and what it failed and erred in, is told late too.
+    site.admin.execute(
+        "INSERT INTO raw.mes_schedules (schedule_id, equipment_id, planned_state, starts_at, ends_at, available_at)"
+        " VALUES ('S', 'B', 'idle', %(at)s, %(to)s, %(known)s)",
+        at,
+    )
+    site.admin.execute(
+        "INSERT INTO raw.cmms_failures (failure_id, equipment_id, component, failure_mode, failed_at, repaired_at,"
+        " available_at) VALUES ('F', 'B', 'bearing', 'bearing_wear', %(at)s, %(to)s, %(known)s)",
+        at,
+    )
+    site.admin.execute(
+        "INSERT INTO raw.cmms_errors (error_id, equipment_id, error_code, occurred_at, available_at)"
+        " VALUES ('E', 'B', 'E1', %(at)s, %(known)s)",
+        at,
     )
     site.transform(CUT + timedelta(hours=9))
     return before, look(site)
@@ -125,6 +143,10 @@ def test_no_training_row_changes_with_what_became_available_later(seen: tuple[Se
     compared = {key: row for key, row in after.rows.items() if key[1] + GRACE <= CUT}
     assert len(compared) > 100
     assert {machine for machine, _ in compared} == set("ABCD")
+    told = {key for key, row in compared.items() if (known := row["next_fault_known_at"]) and known > CUT}
+    assert {machine for machine, _ in told} == {"B"}, "a label says when it was known"
+    for key in told:
+        compared[key] |= dict.fromkeys(NEXT_FAULT)
     assert compared == {key: before.rows.get(key) for key in compared}
     assert {key for key in compared if key in changed} == {("A", SCORED)}, "what changed is left out, but for vectors"
 

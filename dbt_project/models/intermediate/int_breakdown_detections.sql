@@ -17,7 +17,8 @@ shown as (
     select * from {{ ref('int_recommendation_outcomes') }}
 ),
 
--- What was out of the ordinary in the time before, whether operators were shown it or not.
+-- What was out of the ordinary in the time before, whether operators were shown it or not. What was recorded later is no
+-- sign of then: recommendations of a system before this one say when operators were told, and not what was seen first.
 first_signs as (
     select
         breakdowns.breakdown_id,
@@ -26,6 +27,7 @@ first_signs as (
     inner join candidates
         on
             breakdowns.equipment_id = candidates.equipment_id
+            and breakdowns.occurred_at >= candidates.created_at
             and breakdowns.occurred_at >= candidates.window_end
             and breakdowns.occurred_at - interval '{{ var("outcome_hours") }} hours' < candidates.window_end
     group by breakdowns.breakdown_id
