@@ -184,25 +184,47 @@ _VALUES = ", ".join(
     for deviations in [", ".join(f"{m}_deviation_{window}m" for window in LEARNT_WINDOWS)]
 )
 _LEARNT = ", ".join(f"g.{m}_deviation_{window}m" for m in MEASUREMENTS for window in LEARNT_WINDOWS)
-# One row per measurement and unit, of what a training would draw evenly: how many rows have a mean that the unit
-# doesn't allow, how many a deviation that no model can stand, and the first of both; beside them what is true of all
-# the rows. The set has no means: they are the mart's of the same window. A unit counts until its tag was retired, the
-# next one from then on. A window is positive in the hours before a failure, or work that came before one, or where an
-# answer called it right. Read once, for each row costs a probe for its scored vector. NaN sorts above every number.
-DRAWN = f"""
-WITH drawn AS MATERIALIZED (
+_ROW = f"""
     SELECT
         g.equipment_id, g.window_end, {_LEARNT}, {", ".join(f"mart.{m}_mean_60m" for m in MEASUREMENTS)},
+        CASE WHEN g.next_fault_known_at <= :moment THEN g.next_fault_at END AS next_fault_at,
         g.next_fault_known_at <= :moment AND g.hours_to_fault <= :lead
             OR g.answer_known_at <= :moment AND g.answer = 'true_positive' AS is_positive
-    FROM marts.ml_training_set AS g
-    -- By its key, however many rows are expected: read whole, gold is a thousand times what is drawn.
+"""
+# By its key, however many rows are expected: read whole, gold is a thousand times what is drawn.
+_MART = """
     CROSS JOIN LATERAL (
         SELECT * FROM marts.gold_ml_features AS same
         WHERE same.equipment_id = g.equipment_id AND same.window_end = g.window_end
         OFFSET 0
     ) AS mart
+"""
+# One row per measurement and unit, of what a training would draw: how many rows have a mean that the unit doesn't
+# allow, how many a deviation that no model can stand, and the first of both; beside them what is true of the rows that
+# are drawn evenly. Of the hours before a fault and of an answer every row is drawn, of faults that any row knows of.
+# The set has no means: they are the mart's of the same window. A unit counts until its tag was retired, the next one
+# from then on. A window is positive in the hours before a failure, or work that came before one, or where an answer
+# called it right. Read once, for each row costs a probe for its scored vector. NaN sorts above every number.
+DRAWN = f"""
+WITH drawn AS MATERIALIZED (
+    {_ROW} FROM marts.ml_training_set AS g {_MART}
     WHERE {sql_usable(":moment", ":grace")} AND :evenly
+),
+stretches AS (
+    SELECT equipment_id, next_fault_at - make_interval(secs => 3600 * :lead) AS since, next_fault_at AS until
+    FROM drawn WHERE next_fault_at IS NOT NULL
+    UNION
+    SELECT equipment_id, from_ts, to_ts FROM ml.verdicts_at(:moment) WHERE label <> 'undecided'
+),
+near AS MATERIALIZED (
+    {_ROW} FROM stretches
+    CROSS JOIN LATERAL (
+        SELECT * FROM marts.ml_training_set AS own
+        WHERE own.equipment_id = stretches.equipment_id
+            AND own.window_end > stretches.since AND own.window_end <= stretches.until
+        OFFSET 0
+    ) AS g {_MART}
+    WHERE {sql_usable(":moment", ":grace")}
 ),
 units AS (
     SELECT
@@ -215,13 +237,13 @@ units AS (
 ),
 judged AS (
     SELECT
-        v.measurement, units.unit, drawn.equipment_id, drawn.window_end,
+        v.measurement, units.unit, learnt.equipment_id, learnt.window_end,
         v.mean NOT BETWEEN p.low AND p.high AS impossible,
         v.lowest < -{FARTHEST} OR v.highest > {FARTHEST} AS far_out
-    FROM drawn
+    FROM (SELECT * FROM drawn UNION SELECT * FROM near) AS learnt
     CROSS JOIN LATERAL (VALUES {_VALUES}) AS v (measurement, mean, lowest, highest)
-    LEFT JOIN units ON drawn.equipment_id = units.equipment_id AND v.measurement = units.measurement
-        AND drawn.window_end > units.since AND drawn.window_end <= units.until
+    LEFT JOIN units ON learnt.equipment_id = units.equipment_id AND v.measurement = units.measurement
+        AND learnt.window_end > units.since AND learnt.window_end <= units.until
     LEFT JOIN (VALUES {_RANGES}) AS p (unit, low, high) ON units.unit = p.unit
     WHERE num_nonnulls(v.mean, v.lowest) > 0
 ),

@@ -252,6 +252,39 @@ def test_a_row_far_back_that_is_learnt_from_blocks_and_is_named(warehouse: Setti
     assert check(warehouse, "training_set", hot - timedelta(minutes=1)).failures == []
 
 
+def test_a_minute_that_only_a_failure_or_an_answer_draws_blocks_too(
+    warehouse: Settings, gold: psycopg.Connection
+) -> None:
+    """A week that is dense, so that training takes one minute of ten but for those before a fault and of an answer."""
+    gold.execute(
+        "INSERT INTO marts.gold_ml_features (equipment_id, window_end, is_running, available_at, temperature_mean_60m, "
+        "temperature_deviation_60m) SELECT 'P1', w, true, w, 20, 0.1 "
+        f"FROM generate_series(%(m)s - interval '90 days', %(m)s - interval '1500 min', '1 min') AS w "
+        f"WHERE {ON_GRID} OR w > %(m)s - interval '7 days'",
+        {"m": MOMENT},
+    )
+    gold.execute(
+        "INSERT INTO ml.labels (equipment_id, from_ts, to_ts, label, source, source_id, judged_at) SELECT 'P1',"
+        " %(m)s - interval '3 days 10 min', %(m)s - interval '3 days', 'false_positive', 'feedback', 'f', %(m)s",
+        {"m": MOMENT},
+    )
+    between = f"SELECT max(w) FROM generate_series(%s - interval '9 min', %s, '1 min') AS w WHERE NOT ({ON_GRID})"
+    failed, answered, nobodys = (
+        gold.execute(between, (at, at)).fetchone()
+        for at in (MOMENT - timedelta(hours=25), MOMENT - timedelta(days=3), MOMENT - timedelta(days=5))
+    )
+    damage = "UPDATE marts.gold_ml_features SET temperature_mean_60m = 9999 WHERE window_end = %s"
+    gold.execute(damage, nobodys)
+    assert check(warehouse, "training_set", MOMENT).failures == [], "no training draws it"
+    for minute in (failed, answered):
+        gold.execute(damage, minute)
+    assert answered is not None
+    assert check(warehouse, "training_set", MOMENT).failures == [
+        "ranges of the set: no row drawn has a mean impossible in its unit. Got: 1 of 1 rows (measurement temperature, "
+        f"unit °C, first {answered[0]:%Y-%m-%d %H:%M} UTC of P1, impossible 2)"
+    ]
+
+
 def test_missing_deviations_warn(warehouse: Settings, gold: psycopg.Connection) -> None:
     gold.execute("UPDATE marts.gold_ml_features SET temperature_deviation_60m = NULL")
     result = check(warehouse, "training_set", MOMENT)
