@@ -1,4 +1,4 @@
-"""Block bootstrap: how far a figure could be off by chance, where neighbouring windows say the same."""
+"""How far a figure could be off by chance where neighbours say the same: redrawn blocks, independent days."""
 
 from __future__ import annotations
 
@@ -44,3 +44,16 @@ def interval(
         return float("nan"), float("nan")
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def effective(days: NDArray[np.float64]) -> float:
+    """How many independent days tell as much as `days` (n,), of which each resembles the one before: n (1 − ρ)/(1 + ρ).
+
+    ρ is the correlation of one day with the next; that is the mean's variance of a first-order autoregression
+    (G. V. Bayley and J. M. Hammersley, Suppl. J. R. Stat. Soc. 8 (1946)). At least 2, where a spread has a meaning.
+    """
+    if len(days) < 3 or np.ptp(days) == 0:
+        return float(len(days))
+    away = days - days.mean()
+    alike = max(0.0, float(away[1:] @ away[:-1] / (away @ away)))
+    return max(2.0, len(days) * (1 - alike) / (1 + alike))

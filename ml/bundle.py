@@ -17,6 +17,7 @@ from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.horizons import Horizons
 from ml.labels import HOUR
 from ml.policy import BANDS_WEEKLY, COMMISSIONING_WINDOWS
+from ml.reliability import FOLDS
 from ml.scorecard import (
     CONFIDENCE_GRID,
     CONTINUE,
@@ -43,8 +44,6 @@ TRUSTED_TYPES = [
 ]
 MIN_CLASS_ROWS = 20
 HEATLESS_SIGMAS = 3.0
-# Normal time is cut so that tails are learnt of what a model hasn't seen.
-FOLDS = 3
 _FOLD_BLOCK = 7 * 24 * HOUR
 _HEAT = [FEATURES.index(f"temperature_deviation_{w}m") for w in WINDOWS]
 

@@ -22,6 +22,8 @@ WEEK_MINUTES = 7 * 24 * 60
 # taken too high is a false alarm. A shape beyond 0.5 has no variance.
 SHAPES = (0.0, 0.5)
 BAND_SCORES = (0.5, 0.7, 0.9)
+# Operators are called from the second band on; what a model is worth is judged there.
+ALERT_THRESHOLD = BAND_SCORES[1]
 # Raised rows that say how long an episode lasts.
 _CLUSTER_ROWS = 50
 # Where the lift of what no label describes begins, in tenfold steps below the 99.99th percentile.

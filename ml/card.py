@@ -15,10 +15,9 @@ from psycopg.rows import dict_row
 
 from ml import evaluation, registry, sampling
 from ml.bootstrap import blocks, interval
-from ml.calibration import Bands, band_rates
+from ml.calibration import ALERT_THRESHOLD, Bands, band_rates
 from ml.episodes import machine_weeks
 from ml.errors import ModelError
-from ml.evaluation import ALERT_THRESHOLD
 from ml.labels import Labelled
 from ml.policy import Policy
 from ml.scorecard import Scores

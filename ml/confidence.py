@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from ml import reliability
 from ml.scorecard import CONFIDENCE_GRID, CONTINUE, leading
 
-FOLDS = 3
 # Rows that count of each event: they say much the same, and a long event is no better evidence.
 ROWS_AN_EVENT = 10
 MIN_EVENTS = 3
@@ -50,8 +49,8 @@ def curve(
     classes = [str(name) for name in forest.classes_]
     shares = np.nan_to_num(forest.oob_decision_function_)
     several = {name for name in classes if len(np.unique(group[action == name])) > 1}
-    fold = random.permutation(int(group.max()) + 1)[group] % FOLDS
-    for number in range(FOLDS):
+    fold = random.permutation(int(group.max()) + 1)[group] % reliability.FOLDS
+    for number in range(reliability.FOLDS):
         held = fault & (fold == number) & np.isin(action, list(several))
         other = ~(fault & (fold == number))
         if not held.any() or len(np.unique(action[other])) < 2:

@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from ml import reliability
 from ml.ahead import Ahead
 from ml.bootstrap import blocks, interval
-from ml.calibration import band_figures, band_rates
+from ml.calibration import ALERT_THRESHOLD, band_figures, band_rates
 from ml.episodes import MINUTE, episodes
 from ml.features import from_micros
 from ml.labels import Labelled
 from ml.scorecard import SHUTDOWN, Scorecard, Scores
 
-ALERT_THRESHOLD = 0.7
 LATENCY_BATCH = 1000
 HORIZONS = {"24h": 24.0, "72h": 72.0, "7d": 168.0}
 LEVEL = 0.9

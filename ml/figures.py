@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from ml import evaluation, reliability
 from ml.ahead import Ahead
-from ml.evaluation import ALERT_THRESHOLD
+from ml.calibration import ALERT_THRESHOLD
 from ml.features import FEATURES, MEASUREMENTS
 from ml.labels import Labelled
 from ml.scorecard import CONTINUE, Scorecard, Scores

@@ -19,7 +19,6 @@ from ml.trees import Trees
 # With fewer failures or rows before them there is nothing to learn a distribution from.
 MIN_FAILURES = 3
 MIN_ROWS = 60
-FOLDS = 3
 # Most rows a side (before a failure, or not) that a forest is grown on; the rest is thinned and weighs more.
 MOST_ROWS = 15_000
 _BLOCK = 28 * 24 * HOUR
@@ -109,10 +108,10 @@ def _folds(rows: Ahead, last: float, random: np.random.Generator) -> NDArray[np.
     """A fold (n,) by failure, and by machine and four weeks (or a third of a shorter past) where none is near."""
     near = rows.hours <= last
     # In a single block all of what is normal would be held out at once, and what was grown without it knows nothing.
-    length = min(_BLOCK, int(np.ptp(rows.windows.ends)) // FOLDS + 1)
+    length = min(_BLOCK, int(np.ptp(rows.windows.ends)) // reliability.FOLDS + 1)
     blocks = np.char.add(rows.windows.equipment.astype(np.str_), (rows.windows.ends // length).astype(np.str_))
     fold = np.zeros(len(rows), np.int64)
-    count = min(FOLDS, len(np.unique(rows.event[near])))
+    count = min(reliability.FOLDS, len(np.unique(rows.event[near])))
     for side, group in ((near, rows.event[near]), (~near, blocks[~near])):
         names, index = np.unique(group, return_inverse=True)
         fold[side] = (random.permutation(len(names)) % count)[index]

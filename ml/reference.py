@@ -15,6 +15,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
+from ml.bootstrap import effective
 from ml.features import DEVIATIONS, FEATURES, MEASUREMENTS, Windows
 from ml.labels import Labelled
 from ml.scorecard import Scorecard
@@ -172,19 +173,6 @@ def profile(
 
 def _spread(values: NDArray[np.float64]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-
-
-def effective(days: NDArray[np.float64]) -> float:
-    """How many independent days tell as much as `days` (n,), of which each resembles the one before: n (1 − ρ)/(1 + ρ).
-
-    ρ is the correlation of one day with the next; that is the mean's variance of a first-order autoregression
-    (G. V. Bayley and J. M. Hammersley, Suppl. J. R. Stat. Soc. 8 (1946)). At least 2, where a spread has a meaning.
-    """
-    if len(days) < 3 or np.ptp(days) == 0:
-        return float(len(days))
-    away = days - days.mean()
-    alike = max(0.0, float(away[1:] @ away[:-1] / (away @ away)))
-    return max(2.0, len(days) * (1 - alike) / (1 + alike))
 
 
 def _is_clock(means: NDArray[np.float64]) -> bool:

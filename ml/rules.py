@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ml import causes
+from ml.calibration import BAND_SCORES
 from ml.causes import Cause
 from ml.circumstances import Asset
-from ml.evaluation import ALERT_THRESHOLD
 from ml.policy import Policy
 
-MINOR, SIGNIFICANT, CRITICAL = 0.5, ALERT_THRESHOLD, 0.9
+MINOR, SIGNIFICANT, CRITICAL = BAND_SCORES
 RANK = {"minor": 0, "significant": 1, "critical": 2}
 OVER_BUDGET = "alarm budget"
 

@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, OutlierMixin
 
+from ml.bootstrap import effective
 from ml.calibration import CEILING, surprise_of
-from ml.reference import effective
 
 # How far back a level is looked for: ten such stretches in training say how far levels move in one.
 _STRETCHES = 10

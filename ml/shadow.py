@@ -14,8 +14,8 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml import sequential
+from ml.calibration import ALERT_THRESHOLD
 from ml.criteria import Criterion, Decision, at_least, at_most, say, words
-from ml.evaluation import ALERT_THRESHOLD
 from ml.features import from_micros, micros
 from ml.labels import HOUR, Event, events
 from ml.policy import Policy

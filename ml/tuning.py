@@ -21,8 +21,8 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ml import sampling
+from ml.calibration import ALERT_THRESHOLD
 from ml.errors import ModelError
-from ml.evaluation import ALERT_THRESHOLD
 from ml.features import contract, from_micros
 from ml.labels import HOUR, Labelled
 from ml.parameters import chosen

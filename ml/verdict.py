@@ -20,7 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.reference import CHANNELS, Profile, effective
+from ml.bootstrap import effective
+from ml.reference import CHANNELS, Profile
 
 SENSOR, PROCESS, UNCLEAR = "sensor", "process", "unclear"
 LOAD = "load_ratio"
