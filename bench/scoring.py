@@ -32,7 +32,8 @@ import typer
 from bench import mart
 from bench.figures import AT_LEAST, AT_MOST, Expected, Figures, chosen, tell
 from bench.throwaway import throwaway_warehouse
-from ml import explanations, features, publishing, registry, scoring
+from ml import features, registry, scoring
+from ml.recommending import explanations, publishing
 from ml.scorecard import Scorecard
 from warehouse.roles import Role, connect
 from warehouse.settings import HOME, Settings

@@ -29,12 +29,12 @@ def drift_daily():
     @task
     def drift():
         """Figures, verdicts, warnings and the page of the last 24 hours."""
-        from ml.drift import drift
+        from ml.drift.check import check
         from ml.errors import NoChampionError, NoReferenceError
         from stack.tasks import moment, settings, skipped_by
 
         with skipped_by(NoChampionError), skipped_by(NoReferenceError):
-            drift(settings(), moment())
+            check(settings(), moment())
 
     drift()
 

@@ -4,8 +4,8 @@
 Compares what champion and challenger said about the same live windows and what became of them, writes every figure
 of the gate to `ml.promotions`, and moves the alias `champion` (the old one becomes `previous`) only when the challenger
 is shown to be no worse. One that is shown to be worse loses its alias; undecided, it is judged again tomorrow, with all
-evidence so far (`ml/sequential.py`). Without a challenger there is nothing to do. A rerun for the same moment returns
-what was decided; with the registry away the task fails and nothing is decided.
+evidence so far (`ml/gates/sequential.py`). Without a challenger there is nothing to do. A rerun for the same moment
+returns what was decided; with the registry away the task fails and nothing is decided.
 
 Before that, `check_skew` scores yesterday's stored vectors again: scores that don't come out again are no ground for a
 decision.
@@ -40,7 +40,7 @@ def promote_challenger():
     @task
     def promote():
         """The gate, then the alias."""
-        from ml.gates import promote
+        from ml.gates.decisions import promote
         from stack.tasks import moment, settings
 
         promote(settings(), moment())

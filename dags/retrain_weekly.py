@@ -48,7 +48,7 @@ def retrain_weekly():
     @task
     def train():
         """Fit, evaluate, log and register; returns the training's id."""
-        from ml.training import train
+        from ml.learning.training import train
         from stack.tasks import moment, settings
 
         return train(settings(), moment()).training_id
@@ -56,7 +56,7 @@ def retrain_weekly():
     @task
     def challenge(training_id):
         """The gate: candidate against champion on the same held-out time."""
-        from ml.gates import challenge
+        from ml.gates.decisions import challenge
         from stack.tasks import moment, settings
 
         challenge(settings(), training_id, moment())
@@ -64,7 +64,7 @@ def retrain_weekly():
     @task
     def describe(training_id):
         """Model card and pictures of the candidate, in MLflow; nothing where the training was refused."""
-        from ml.card import describe
+        from ml.learning.card import describe
         from stack.tasks import settings
 
         describe(settings(), training_id)

@@ -47,8 +47,8 @@ def score_minutely():
     @task
     def publish():
         """Turn scores into recommendations; show those that pass, hold the others; explain what was shown."""
-        from ml.explanations import explain_new
-        from ml.publishing import publish
+        from ml.recommending.explanations import explain_new
+        from ml.recommending.publishing import publish
         from stack.tasks import moment, settings
 
         publish(settings(), moment())

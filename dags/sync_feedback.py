@@ -25,7 +25,7 @@ def sync_feedback():
     @task
     def sync():
         """serving → raw.operator_feedback → ml.labels, and outcomes of the CMMS → ml.labels."""
-        from ml.feedback import sync
+        from ml.learning.feedback import sync
         from stack.tasks import moment, settings
 
         sync(settings(), moment())

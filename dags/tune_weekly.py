@@ -30,7 +30,7 @@ def tune_weekly():
     @task
     def tune():
         """The search; returns what came of it, in words."""
-        from ml.tuning import tune
+        from ml.learning.tuning import tune
         from stack.tasks import moment, settings
 
         return tune(settings(), moment()).reason

@@ -61,7 +61,7 @@ def score_command(
 @app.command("publish")
 def publish_command(moment: Moment = None) -> None:
     """Turn scores into recommendations; what isn't shown says why."""
-    from ml.publishing import publish
+    from ml.recommending.publishing import publish
 
     result = publish(Settings(), _moment(moment))
     held = ", ".join(f"{count} {kind}" for kind, count in result.held.items()) or "none"
@@ -73,7 +73,7 @@ def publish_command(moment: Moment = None) -> None:
 @app.command("explain")
 def explain_command(recommendation_id: str) -> None:
     """Why a recommendation was made: the measurements that spoke for it, beside their normal range."""
-    from ml import explanations
+    from ml.recommending import explanations
 
     for line in explanations.lines(explanations.explain(Settings(), recommendation_id)):
         typer.echo(line)
@@ -92,7 +92,7 @@ def minute_command(moment: Moment = None) -> None:
 @app.command("sync-feedback")
 def sync_feedback_command(moment: Moment = None) -> None:
     """Bring operators' answers to the warehouse, make labels of them and of what the CMMS says became of them."""
-    from ml import feedback
+    from ml.learning import feedback
 
     result = feedback.sync(Settings(), _moment(moment))
     typer.echo(f"{result.answers} answers, {result.labels} labels, {result.outcomes} outcomes")
@@ -104,7 +104,7 @@ def train_command(
     bootstrap: Annotated[bool, typer.Option("--bootstrap", help="make the result champion if none can score")] = False,
 ) -> None:
     """Train a candidate on what was known at the moment, and evaluate it and the champion on later time."""
-    from ml import card, training
+    from ml.learning import card, training
 
     result = training.train(Settings(), _moment(moment), bootstrap=bootstrap)
     version = f"version {result.model_version}, " if result.model_version else ""
@@ -121,7 +121,7 @@ def tune_command(
     minutes: Annotated[float | None, typer.Option(min=0.01, help="and as long, the policy's if not given")] = None,
 ) -> None:
     """Search for better parameters on the time before the held-out one; trainings use what is adopted."""
-    from ml import tuning
+    from ml.learning import tuning
     from ml.policy import Policy
 
     budget = {"tuning_trials": trials, "tuning_minutes": minutes}
@@ -133,7 +133,7 @@ def tune_command(
 @app.command("card")
 def card_command(version: str) -> None:
     """Write a version's model card and pictures anew, to MLflow and to the terminal."""
-    from ml import card
+    from ml.learning import card
 
     typer.echo(card.publish(Settings(), version))
 
@@ -141,7 +141,7 @@ def card_command(version: str) -> None:
 @app.command("reproduce")
 def reproduce_command(version: str) -> None:
     """Make a version again from the same rows, seed and parameters, and compare its figures; exit 1 if any differs."""
-    from ml import reproduce
+    from ml.learning import reproduce
 
     result = reproduce.reproduce(Settings(), version)
     for line in result.lines():
@@ -169,9 +169,9 @@ def skew_command(
 @app.command("challenge")
 def challenge_command(training_id: str, moment: Moment = None) -> None:
     """Gate 1: make a training's candidate the challenger if its figures allow it."""
-    from ml import gates
+    from ml.gates import decisions
 
-    decision = gates.challenge(Settings(), training_id, _moment(moment))
+    decision = decisions.challenge(Settings(), training_id, _moment(moment))
     typer.echo(f"{decision.outcome}: {decision.reason}")
 
 
@@ -182,10 +182,10 @@ def promote_command(
     reason: Reason = None,
 ) -> None:
     """Gate 2: make the challenger champion if its shadow scores allow it."""
-    from ml import gates
+    from ml.gates import decisions
 
     by = getpass.getuser() if by_hand else None
-    decision = gates.promote(Settings(), _moment(moment), by=by, reason=reason)
+    decision = decisions.promote(Settings(), _moment(moment), by=by, reason=reason)
     typer.echo(f"{decision.outcome}: {decision.reason}")
 
 
@@ -194,9 +194,9 @@ def rollback_command(
     reason: Annotated[str, typer.Option("--reason", help="why, for the record")], moment: Moment = None
 ) -> None:
     """Make the previous champion champion again."""
-    from ml import gates
+    from ml.gates import decisions
 
-    decision = gates.rollback(Settings(), _moment(moment), getpass.getuser(), reason)
+    decision = decisions.rollback(Settings(), _moment(moment), getpass.getuser(), reason)
     typer.echo(f"champion is {decision.candidate_version} again, {decision.champion_version} went")
 
 
@@ -206,9 +206,9 @@ def history_command(
     every: Annotated[bool, typer.Option("--all", help="every figure of a decision, passed or not")] = False,
 ) -> None:
     """The last decisions of every gate, newest first."""
-    from ml import gates
+    from ml.gates import decisions
 
-    for row in gates.history(Settings(), limit):
+    for row in decisions.history(Settings(), limit):
         typer.echo(
             f"{row['moment']:%Y-%m-%d %H:%M} {row['gate']}: {row['decision']} "
             f"(candidate {row['candidate'] or '-'}, champion {row['champion'] or '-'}, by {row['by']}) {row['reason']}"
@@ -224,11 +224,11 @@ def drift_command(
     report: Annotated[Path | None, typer.Option(help="the page; var/docs/drift/DATE.html if not given")] = None,
 ) -> None:
     """Hold the last days against what the champion was trained on; drift is said, and is no failure."""
-    from ml.drift import drift
+    from ml.drift.check import check
 
     # Each warning is said below.
     logging.getLogger("ml.drift").setLevel(logging.ERROR)
-    result = drift(Settings(), _moment(moment), days, report)
+    result = check(Settings(), _moment(moment), days, report)
     for sentence in result.warnings:
         typer.echo(f"warning  {sentence}")
     typer.echo(
@@ -241,7 +241,7 @@ def drift_command(
 @app.command("import-history")
 def import_history_command(recommendations: Path, answers: Path) -> None:
     """Load past recommendations and operators' answers from CSV files."""
-    from ml.history import import_history
+    from ml.learning.history import import_history
 
     result = import_history(Settings(), recommendations, answers)
     typer.echo(f"{result.recommendations} recommendations, {result.answers} answers")

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
-from ml.explanations import explain_new
-from ml.publishing import PublishingResult, publish
+from ml.recommending.explanations import explain_new
+from ml.recommending.publishing import PublishingResult, publish
 from ml.scoring import ScoringResult, score
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

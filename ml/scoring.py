@@ -15,9 +15,10 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from ml import features, gates, registry, watermark
+from ml import features, registry, watermark
 from ml.errors import ContractError, NoChampionError, RegistryError
 from ml.features import AVERAGES, FEATURES, NEEDED, Windows
+from ml.gates import decisions
 from ml.scorecard import Scorecard, Scores
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -174,7 +175,7 @@ def _load(settings: Settings, version: str) -> Scorecard:
 def _dismiss(settings: Settings, challenger: str, moment: datetime) -> None:
     """Take its place from a challenger that can't score, which is said once: it isn't looked at again."""
     try:
-        if (decision := gates.dismiss(settings, challenger, moment)) is not None:
+        if (decision := decisions.dismiss(settings, challenger, moment)) is not None:
             _log.warning("version %s is challenger no more: %s", challenger, decision.reason)
     except RegistryError as error:
         _log.warning("no shadow scores; version %s stays challenger until the registry answers: %s", challenger, error)

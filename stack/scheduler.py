@@ -20,9 +20,9 @@ from warehouse.settings import Settings
 PRELOADED = (
     "warehouse.transform",
     "ml.scoring",
-    "ml.publishing",
-    "ml.explanations",
-    "ml.feedback",
+    "ml.recommending.publishing",
+    "ml.recommending.explanations",
+    "ml.learning.feedback",
     # What the first of them imports late. Scoring needs neither scikit-learn nor MLflow.
     "dbt.cli.main",
     "dbt.adapters.postgres",

@@ -175,8 +175,8 @@ def _parse(settings: Settings) -> None:
 
 
 def _past(context: Context) -> None:
-    from ml.feedback import sync
-    from ml.history import import_history
+    from ml.learning.feedback import sync
+    from ml.learning.history import import_history
 
     folder = context.history
     import_history(context.settings, folder / "past_recommendations.csv", folder / "operator_answers.csv")
@@ -186,7 +186,7 @@ def _past(context: Context) -> None:
 
 def _model(context: Context) -> None:
     from ml import minute
-    from ml.training import train
+    from ml.learning.training import train
 
     result = train(context.settings, datetime.now(UTC), bootstrap=True)
     if result.model_version is None:
@@ -204,7 +204,8 @@ def _registry(settings: Settings) -> None:
 
 
 def _card(context: Context) -> None:
-    from ml import card, registry
+    from ml import registry
+    from ml.learning import card
 
     version = registry.aliases(context.settings)[registry.CHAMPION]
     if version is None:
@@ -241,7 +242,7 @@ STEPS: dict[str, Step] = {
         _model,
         ("features", "past"),
         demo=True,
-        imports=("ml.bundle", "ml.minute", "ml.training", "mlflow.sklearn", "skops.io"),
+        imports=("ml.bundle", "ml.minute", "ml.learning.training", "mlflow.sklearn", "skops.io"),
         held_from=LAST_MODEL,
         warms_up=_registry,
         covers=("mlflow",),

@@ -47,7 +47,7 @@ def _module(name: str) -> tuple[dict[str, ast.AST], dict[str, Name], dict[str, s
             case ast.Assign(targets=[ast.Name(id=found)]) | ast.AnnAssign(target=ast.Name(id=found)):
                 defined[found] = node
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("ml", "warehouse"):
+        if isinstance(node, ast.ImportFrom) and node.module and (HOME / node.module.replace(".", "/")).is_dir():
             whole |= {one.asname or one.name: f"{node.module}.{one.name}" for one in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             taken |= {one.asname or one.name: (node.module, one.name) for one in node.names}

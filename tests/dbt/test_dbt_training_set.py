@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ml import sampling
 from ml.features import FEATURES
+from ml.learning import sampling
 from ml.policy import Policy
 from tests.dbt.arrivals import history
 from tests.dbt.site import MINUTE, OTHER_TEMPERATURE, START, STATE, TEMPERATURE, Site, day, land

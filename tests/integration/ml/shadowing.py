@@ -123,7 +123,7 @@ def rows(admin: psycopg.Connection) -> dict[str, tuple[bool, str]]:
     return {name: (passed, reason) for name, passed, reason in found}
 
 
-def decisions(admin: psycopg.Connection) -> list[tuple[str, str, str | None]]:
+def decided(admin: psycopg.Connection) -> list[tuple[str, str, str | None]]:
     """Gate, outcome and candidate of every decision, in order; without those that `watched` begins with."""
     found = admin.execute(
         "SELECT gate, decision, candidate_version FROM ml.promotions WHERE criterion = 'decision' AND reason <> 'x'"

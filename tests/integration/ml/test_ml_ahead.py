@@ -8,10 +8,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from ml import explanations, labels, publishing, sampling, scoring, training
+from ml import labels, scoring
 from ml.features import micros
 from ml.labels import HOUR
+from ml.learning import sampling, training
 from ml.policy import Policy
+from ml.recommending import explanations, publishing
 from ml.scorecard import AHEAD, SHUTDOWN
 from tests.integration.ml.conftest import FAULTS, NOON, START, Fill
 from warehouse.roles import Role, connect

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 
 from ml.policy import Policy
-from ml.publishing import publish
+from ml.recommending.publishing import publish
 from tests.integration.ml.conftest import MACHINES, NOON, Scores, shown
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 from numpy.typing import NDArray
 
-from ml import sampling
 from ml.features import micros
 from ml.labels import HOUR, Labelled
+from ml.learning import sampling
 from ml.policy import Policy
 from tests.integration.ml.conftest import FAULTS, NOON, START
 from warehouse.grid import GRID_MINUTES, on_grid, sql_on_grid

@@ -12,8 +12,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from ml import drift, reference, training
+from ml.drift import reference
+from ml.drift.check import check
 from ml.errors import NoChampionError, NoReferenceError
+from ml.learning import training
 from ml.policy import Policy
 from tests.integration.ml.conftest import START, Fault, Fill
 from warehouse.data_docs import data_docs
@@ -38,10 +40,10 @@ def test_without_a_champion_or_its_reference_it_is_said(
 ) -> None:
     admin.execute("DELETE FROM ml.reference")
     with pytest.raises(NoReferenceError, match="version 1 was trained before references were kept"):
-        drift.drift(trained, CHECKED)
+        check(trained, CHECKED)
     monkeypatch.setattr("ml.registry.aliases", lambda settings: {"champion": None})
     with pytest.raises(NoChampionError):
-        drift.drift(trained, CHECKED)
+        check(trained, CHECKED)
 
 
 def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
@@ -57,7 +59,7 @@ def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin
             " %s, %s, %s, %s::timestamptz FROM marts.gold_ml_features WHERE window_end > %s AND window_end <= %s",
             (version, role, score, superseded, TRAINED, CHECKED),
         )
-    result = drift.drift(trained, CHECKED)
+    result = check(trained, CHECKED)
     assert result.warnings == [] and result.verdicts == []
     known = reference.load(admin, "1")[reference.PLANT, reference.SCORE]
     told = admin.execute(
@@ -96,7 +98,7 @@ def test_a_sensor_that_left_the_others_is_named(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     build(TRAINED, CHECKED, faults=(away,), sparse=True)
     with caplog.at_level(logging.WARNING, logger="ml.drift"):
-        result = drift.drift(trained, CHECKED)
+        result = check(trained, CHECKED)
     (told,) = result.verdicts
     assert (told.equipment_id, told.verdict, told.measurements) == ("PUMP-2", "sensor", ("pressure",))
     (sentence,) = [line for line in result.warnings if line.startswith("PUMP-2")]
@@ -121,7 +123,7 @@ def test_a_sensor_that_left_the_others_is_named(
 
 def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings, build: Fill, tmp_path: Path) -> None:
     build(TRAINED, CHECKED, faults=(Fault("PUMP-1", "pressure", TRAINED - DAY, CHECKED, sigmas=6),), sparse=True)
-    result = drift.drift(trained, CHECKED)
+    result = check(trained, CHECKED)
     assert result.report == trained.var / "docs" / "drift" / f"{CHECKED:%Y-%m-%d}.html"
     text = result.report.read_text()
     assert '<a href="2026-03-17.html">' in (result.report.parent / "index.html").read_text()
@@ -132,15 +134,15 @@ def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings,
     assert len(ids) == len(set(ids))
     assert text.count('<svg role="img" aria-labelledby=') == text.count("<figure>") >= 2
     assert result.verdicts[0].words in html.unescape(text)
-    other = drift.drift(trained, CHECKED, report=tmp_path / "own.html").report
+    other = check(trained, CHECKED, report=tmp_path / "own.html").report
     assert other == tmp_path / "own.html" and other.exists()
 
 
 def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
     build(TRAINED, CHECKED, sparse=True)
-    drift.drift(trained, CHECKED)
+    check(trained, CHECKED)
     before = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
-    drift.drift(trained, CHECKED)
+    check(trained, CHECKED)
     after = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
     assert before == after and len(before) > 100
 
@@ -155,5 +157,5 @@ def test_a_version_that_is_registered_anew_replaces_its_reference(trained: Setti
 
 
 def test_a_day_on_which_nothing_ran_is_no_drift(trained: Settings) -> None:
-    result = drift.drift(trained, CHECKED + 5 * DAY)
+    result = check(trained, CHECKED + 5 * DAY)
     assert (result.rows, result.machines, result.findings, result.warnings) == (0, 0, [], [])

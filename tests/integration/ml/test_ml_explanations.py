@@ -10,10 +10,12 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from ml import explanations, publishing, registry, scoring, training
+from ml import registry, scoring
 from ml.__main__ import app
 from ml.errors import ModelError, RegistryError
+from ml.learning import training
 from ml.policy import Policy
+from ml.recommending import explanations, publishing
 from tests.integration.ml.conftest import NOON, Fault, Fill
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 import yaml
 
-from ml import feedback, labels
+from ml import labels
 from ml.features import micros
-from ml.feedback import SyncResult, sync
+from ml.learning import feedback
+from ml.learning.feedback import SyncResult, sync
 from tests.integration.marts import training_set
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

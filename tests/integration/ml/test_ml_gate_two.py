@@ -10,17 +10,17 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from ml import gates
 from ml import registry as mlflow
 from ml.__main__ import app, main
 from ml.errors import ModelError, RegistryError
+from ml.gates import decisions
 from ml.policy import Policy
 from tests.integration.ml.shadowing import (
     DAY,
     NOW,
     SINCE,
     Registry,
-    decisions,
+    decided,
     in_memory,
     raises,
     rows,
@@ -49,7 +49,7 @@ def test_without_failures_and_answers_it_stays_challenger(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry
 ) -> None:
     watched(admin, 10)
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "undecided"
     assert "0 failures: evidence" in decision.reason and "is at 1 of 20" in decision.reason
     found = rows(admin)
@@ -62,19 +62,19 @@ def test_one_that_sees_what_the_champion_sees_is_promoted_once(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry
 ) -> None:
     _promoted(admin)
-    early = gates.promote(warehouse, SINCE + DAY / 2, RULES)
+    early = decisions.promote(warehouse, SINCE + DAY / 2, RULES)
     assert early.outcome == "undecided" and "shadow_hours 12 misses 24" in early.reason
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "champion", decision.reason
     assert registry.aliases == {"champion": "2", "previous": "1"}
     shares = {c.name: (c.candidate, c.champion) for c in decision.criteria if c.name.endswith("_share")}
     assert shares == {"failures_share": (pytest.approx(5 / 6), pytest.approx(5 / 6)), "false_alarms_share": (0, 0)}
     # Again for the same moment: the same, and no second row.
     before = admin.execute("SELECT count(*) FROM ml.promotions").fetchone()
-    assert gates.promote(warehouse, NOW, RULES) == decision
+    assert decisions.promote(warehouse, NOW, RULES) == decision
     assert admin.execute("SELECT count(*) FROM ml.promotions").fetchone() == before
-    assert gates.promote(warehouse, NOW + DAY, RULES).reason == "there is no challenger"
-    assert decisions(admin) == [("promote", "undecided", "2"), ("promote", "champion", "2")]
+    assert decisions.promote(warehouse, NOW + DAY, RULES).reason == "there is no challenger"
+    assert decided(admin) == [("promote", "undecided", "2"), ("promote", "champion", "2")]
 
 
 def test_one_that_misses_failures_loses_its_place(
@@ -83,7 +83,7 @@ def test_one_that_misses_failures_loses_its_place(
     watched(admin, 30, failing=20)
     raises(admin, "champion", "1-20", FAILED - HOURS, FAILED)
     raises(admin, "challenger", "1-4", FAILED - HOURS, FAILED)
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "refused" and "20 failures: evidence that it is worse" in decision.reason
     assert registry.aliases == {"champion": "1", "previous": "0"}
 
@@ -93,7 +93,7 @@ def test_one_that_raises_false_alarms_loses_its_place(
 ) -> None:
     watched(admin, 10)
     raises(admin, "challenger", "1-3", SINCE, SINCE + 20 * DAY)
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "refused" and "clear machine-days: evidence that it is worse" in decision.reason
     assert "challenger" not in registry.aliases
 
@@ -104,7 +104,7 @@ def test_a_day_counts_as_clear_only_when_a_week_without_a_failure_followed(
     """M1's alarms came in the week before its failure: nobody knows that they were false."""
     watched(admin, 2, failing=1)
     raises(admin, "challenger", "1-1", SINCE + 23 * DAY, FAILED)
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     found = {c.name: c for c in decision.criteria}
     assert found["false_alarms_share"].candidate == 0
     assert found["false_alarms_share"].reason.startswith("of 51 clear machine-days"), "28 of M2, 23 of M1"
@@ -135,7 +135,7 @@ def test_one_that_keeps_the_wrong_alarms_and_drops_the_right_ones_stays_challeng
     _answered(admin, 10, label="false_positive", by="champion", first=21)
     at = SINCE + 7 * DAY
     raises(admin, "challenger", "21-32", at - timedelta(hours=1), at)
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert "agreed_precision 0 misses 0.5667" in decision.reason
     assert "10 of 30 judged recommendations it raised as well" in decision.reason
     assert decision.outcome == "undecided"
@@ -147,7 +147,7 @@ def test_its_own_recommendations_that_operators_reject_refuse_it(
     _promoted(admin)
     _answered(admin, 15, label="true_positive", by="champion", first=1)
     _answered(admin, 15, label="false_positive", by="challenger", first=16)
-    decision = gates.promote(warehouse, NOW, RULES.model_copy(update={"own_share": 0.5}))
+    decision = decisions.promote(warehouse, NOW, RULES.model_copy(update={"own_share": 0.5}))
     assert decision.outcome == "refused" and "own_precision 0 of 15 in machine-weeks drawn" in decision.reason
 
 
@@ -156,11 +156,11 @@ def test_an_alias_set_by_hand_in_the_registry_is_recorded_and_not_promoted(
 ) -> None:
     _promoted(admin)
     registry.aliases = {"champion": "7", "challenger": "8"}
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "undecided" and "never passed gate 1" in decision.reason
-    assert decisions(admin) == [("registry", "champion", "7"), ("promote", "undecided", "8")]
-    gates.promote(warehouse, NOW + DAY, RULES)
-    assert decisions(admin)[2:] == [("promote", "undecided", "8")], "once"
+    assert decided(admin) == [("registry", "champion", "7"), ("promote", "undecided", "8")]
+    decisions.promote(warehouse, NOW + DAY, RULES)
+    assert decided(admin)[2:] == [("promote", "undecided", "8")], "once"
 
 
 def test_a_registry_that_is_away_decides_nothing(
@@ -169,14 +169,14 @@ def test_a_registry_that_is_away_decides_nothing(
     _promoted(admin)
     registry.away = True
     for gate in (
-        lambda: gates.promote(warehouse, NOW, RULES),
-        lambda: gates.promote(warehouse, NOW, RULES, by="kari", reason="it is better"),
-        lambda: gates.rollback(warehouse, NOW, "kari", "it is worse"),
-        lambda: gates.challenge(warehouse, "T", NOW, RULES),
+        lambda: decisions.promote(warehouse, NOW, RULES),
+        lambda: decisions.promote(warehouse, NOW, RULES, by="kari", reason="it is better"),
+        lambda: decisions.rollback(warehouse, NOW, "kari", "it is worse"),
+        lambda: decisions.challenge(warehouse, "T", NOW, RULES),
     ):
         with pytest.raises(RegistryError, match="away"):
             gate()
-    assert decisions(admin) == []
+    assert decided(admin) == []
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])
@@ -186,11 +186,11 @@ def test_one_that_goes_away_while_aliases_move_leaves_them_and_the_record_as_the
     _promoted(admin)
     registry.fails = {call}
     with pytest.raises(RegistryError, match=r"connection refused.*nothing was decided"):
-        gates.promote(warehouse, NOW, RULES)
+        decisions.promote(warehouse, NOW, RULES)
     assert registry.aliases == {"champion": "1", "challenger": "2", "previous": "0"}
-    assert decisions(admin) == []
-    assert gates.promote(warehouse, NOW, RULES).outcome == "champion", "the next try"
-    assert decisions(admin) == [("promote", "champion", "2")]
+    assert decided(admin) == []
+    assert decisions.promote(warehouse, NOW, RULES).outcome == "champion", "the next try"
+    assert decided(admin) == [("promote", "champion", "2")]
 
 
 def test_one_that_stays_away_halfway_is_told_and_the_next_gate_records_what_it_finds(
@@ -199,22 +199,22 @@ def test_one_that_stays_away_halfway_is_told_and_the_next_gate_records_what_it_f
     _promoted(admin)
     registry.fails = {3, 4}
     with pytest.raises(RegistryError, match="next gate records the champion that it finds"):
-        gates.promote(warehouse, NOW, RULES)
-    assert decisions(admin) == [] and registry.aliases["champion"] == "2"
-    assert gates.promote(warehouse, NOW, RULES).reason == "there is no challenger"
-    assert decisions(admin) == [("registry", "champion", "2")], "record and alias agree"
-    assert gates.rollback(warehouse, NOW, "kari", "nobody wanted it").candidate_version == "1"
+        decisions.promote(warehouse, NOW, RULES)
+    assert decided(admin) == [] and registry.aliases["champion"] == "2"
+    assert decisions.promote(warehouse, NOW, RULES).reason == "there is no challenger"
+    assert decided(admin) == [("registry", "champion", "2")], "record and alias agree"
+    assert decisions.rollback(warehouse, NOW, "kari", "nobody wanted it").candidate_version == "1"
 
 
 def test_a_rollback_and_a_second_one(warehouse: Settings, admin: psycopg.Connection, registry: Registry) -> None:
     _promoted(admin)
-    by_hand = gates.promote(warehouse, NOW, RULES, by="kari", reason="the old one chatters")
+    by_hand = decisions.promote(warehouse, NOW, RULES, by="kari", reason="the old one chatters")
     assert (by_hand.gate, registry.aliases) == ("manual", {"champion": "2", "previous": "1"})
-    back = gates.rollback(warehouse, NOW + DAY, "kari", "the new one as well")
+    back = decisions.rollback(warehouse, NOW + DAY, "kari", "the new one as well")
     assert back.candidate_version == "1" and registry.aliases == {"champion": "1"}
     with pytest.raises(RegistryError, match="no previous champion"):
-        gates.rollback(warehouse, NOW + DAY, "kari", "again")
-    assert decisions(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
+        decisions.rollback(warehouse, NOW + DAY, "kari", "again")
+    assert decided(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
     assert rows(admin)["decision"] == (True, "the new one as well")
 
 
@@ -262,17 +262,17 @@ def test_what_sees_other_features_than_the_mart_has_does_not_become_champion(
     complaint = "nothing can be scored with it: feature contract another of version {} is not the mart's "
     code, _, told = run("rollback", "--reason", "it misses")
     assert code == 2 and told.startswith(complaint.format(0))
-    assert registry.aliases["champion"] == "1" and decisions(admin) == [("rollback", "refused", "0")]
+    assert registry.aliases["champion"] == "1" and decided(admin) == [("rollback", "refused", "0")]
     code, _, told = run("promote", "--by-hand", "--reason", "it sees more")
     assert code == 2 and told.startswith(complaint.format(2))
     assert registry.aliases == {"champion": "1", "previous": "0"}
     # The gate, which its time in the shadow would have carried.
     registry.aliases["challenger"] = "2"
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "refused" and decision.reason.startswith(complaint.format(2))
-    assert gates.promote(warehouse, NOW, RULES) == decision
+    assert decisions.promote(warehouse, NOW, RULES) == decision
     assert registry.aliases == {"champion": "1", "previous": "0"}
-    assert decisions(admin)[1:] == [("manual", "refused", "2"), ("promote", "refused", "2")]
+    assert decided(admin)[1:] == [("manual", "refused", "2"), ("promote", "refused", "2")]
     assert rows(admin)["feature_contract"][0] is False
 
 
@@ -288,15 +288,15 @@ def test_the_gates_move_the_aliases_of_mlflow_itself(
         handle.create_model_version(mlflow.MODEL, source="file:///nowhere")
     mlflow.set_aliases(site, {"champion": "1", "challenger": "2"})
     watched(admin, 1, days=1)
-    gates.promote(site, NOW, RULES, by="kari", reason="to try it")
+    decisions.promote(site, NOW, RULES, by="kari", reason="to try it")
     assert mlflow.ask(site).versions == {"champion": "2", "previous": "1"}
-    gates.rollback(site, NOW, "kari", "to try it")
+    decisions.rollback(site, NOW, "kari", "to try it")
     assert mlflow.ask(site).versions == {"champion": "1"}
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{site.mlflow_port}")
     assert mlflow.aliases(site).registry_away, "what scores goes on with the last champion known"
     with pytest.raises(RegistryError, match="is away"):
-        gates.promote(site, NOW + DAY, RULES)
-    assert decisions(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
+        decisions.promote(site, NOW + DAY, RULES)
+    assert decided(admin) == [("manual", "champion", "2"), ("rollback", "previous", "1")]
 
 
 def test_two_promotions_at_once_are_one(warehouse: Settings, admin: psycopg.Connection, registry: Registry) -> None:
@@ -305,7 +305,7 @@ def test_two_promotions_at_once_are_one(warehouse: Settings, admin: psycopg.Conn
 
     def promote() -> None:
         try:
-            ended.append(gates.promote(warehouse, NOW, RULES, by="kari", reason="now").outcome)
+            ended.append(decisions.promote(warehouse, NOW, RULES, by="kari", reason="now").outcome)
         except ModelError as error:
             ended.append(str(error).split(";")[0])
 
@@ -315,7 +315,7 @@ def test_two_promotions_at_once_are_one(warehouse: Settings, admin: psycopg.Conn
     for thread in both:
         thread.join()
     assert sorted(ended) == ["champion", "there is no challenger to promote"]
-    assert decisions(admin) == [("manual", "champion", "2")]
+    assert decided(admin) == [("manual", "champion", "2")]
     assert registry.aliases == {"champion": "2", "previous": "1"}
 
 
@@ -323,7 +323,7 @@ def test_history_shows_every_figure_of_a_decision(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched(admin, 3)
-    gates.promote(warehouse, NOW, RULES)
+    decisions.promote(warehouse, NOW, RULES)
     monkeypatch.setattr("ml.__main__.Settings", lambda: warehouse)
     short = CliRunner().invoke(app, ["history"]).output.splitlines()
     assert len(short) == 3 and "promote: undecided (candidate 2, champion 1, by gate)" in short[0]

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import psycopg
 
-from ml import feedback, gates, publishing, registry, scoring, training
+from ml import registry, scoring
+from ml.gates import decisions
+from ml.learning import feedback, training
 from ml.policy import Policy
+from ml.recommending import publishing
 from tests.integration.ml.conftest import NOON, Fault, Fill
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -66,7 +69,7 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
     sunday = NOON + timedelta(minutes=10)
     second = training.train(settings, sunday, policy)
     assert second.champion_version == first.model_version != second.model_version
-    decision = gates.challenge(settings, second.training_id, sunday, policy)
+    decision = decisions.challenge(settings, second.training_id, sunday, policy)
     assert decision.outcome == "challenger", decision.reason
     assert registry.aliases(settings)[registry.CHALLENGER] == second.model_version
     compared = admin.execute(
@@ -75,16 +78,16 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
     assert len(compared) == 2
 
     # It scores in shadow before it may decide anything.
-    assert gates.promote(settings, sunday, policy).outcome == "undecided"
+    assert decisions.promote(settings, sunday, policy).outcome == "undecided"
     build(sunday, sunday + timedelta(hours=2))
     shadow = scoring.score(settings, sunday + timedelta(hours=2))
     assert set(shadow.versions) == {"champion", "challenger"}
-    judged = gates.promote(settings, sunday + timedelta(hours=2), policy)
+    judged = decisions.promote(settings, sunday + timedelta(hours=2), policy)
     assert judged.outcome == "undecided" and "0 failures: evidence" in judged.reason
-    gates.promote(settings, sunday + timedelta(hours=2), policy, by="tester", reason="nothing fails here")
+    decisions.promote(settings, sunday + timedelta(hours=2), policy, by="tester", reason="nothing fails here")
     assert registry.aliases(settings).versions == {"champion": second.model_version, "previous": first.model_version}
 
-    back = gates.rollback(settings, sunday + timedelta(hours=3), "tester", "it chatters")
+    back = decisions.rollback(settings, sunday + timedelta(hours=3), "tester", "it chatters")
     assert registry.aliases(settings).versions == {"champion": first.model_version}
     assert back.candidate_version == first.model_version
     kinds = admin.execute("SELECT gate, decision FROM ml.promotions WHERE criterion = 'decision' ORDER BY promotion_id")
@@ -93,4 +96,4 @@ def test_the_loop(with_past: Settings, build: Fill, admin: psycopg.Connection, p
         ("manual", "champion"),
         ("rollback", "previous"),
     ]  # fmt: skip
-    assert gates.history(settings)[0]["reason"] == "it chatters"
+    assert decisions.history(settings)[0]["reason"] == "it chatters"

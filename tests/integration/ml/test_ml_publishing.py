@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from ml.policy import Policy
-from ml.publishing import publish
+from ml.recommending.publishing import publish
 from tests.integration.ml.conftest import NOON, Fault, Fill, Scores, shown
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

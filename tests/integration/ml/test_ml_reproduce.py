@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from ml import card, features, registry, reproduce, training
+from ml import features, registry
 from ml.__main__ import app
 from ml.errors import ModelError, RegistryError
+from ml.learning import card, reproduce, training
 from ml.policy import Policy
 from tests.conftest import free_port
 from tests.integration.ml.conftest import NOON, START, Fill

@@ -14,8 +14,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from ml import features, registry, scoring, training
+from ml import features, registry, scoring
 from ml.errors import ContractError, RegistryError
+from ml.learning import training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fault, Fill
 from warehouse.settings import Settings
@@ -256,7 +257,9 @@ def test_a_time_line_of_the_past_is_replayed(trained: Settings, admin: psycopg.C
 
 def test_a_minute_imports_neither_mlflow_nor_scikit_learn() -> None:
     heavy = "[name for name in ('sklearn', 'shap', 'mlflow', 'pandas') if name in sys.modules]"
-    program = f"import sys, ml.scoring, ml.publishing, ml.explanations, ml.minute; print({heavy})"
+    program = (
+        f"import sys, ml.scoring, ml.recommending.publishing, ml.recommending.explanations, ml.minute; print({heavy})"
+    )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

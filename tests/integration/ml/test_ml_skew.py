@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
-from ml import scoring, skew, training
+from ml import scoring, skew
 from ml.errors import ModelError
+from ml.learning import training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON
 from warehouse.settings import Settings

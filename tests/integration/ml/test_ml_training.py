@@ -9,8 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ml import feedback, gates, history, registry, training
+from ml import registry
 from ml.errors import HistoryFileError, ModelError
+from ml.gates import decisions
+from ml.learning import feedback, history, training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
 from warehouse.settings import Settings
@@ -34,7 +36,7 @@ def test_one_class_only_is_refused_with_the_reason(
     result = training.train(site, START + DAY, policy)
     assert (result.outcome, result.model_version) == ("refused", None)
     assert "one class only" in result.reason
-    decision = gates.challenge(site, result.training_id, START + DAY, policy)
+    decision = decisions.challenge(site, result.training_id, START + DAY, policy)
     assert decision.outcome == "refused" and "one class only" in decision.reason
     rows = admin.execute("SELECT criterion, passed FROM ml.promotions ORDER BY promotion_id").fetchall()
     assert rows == [("training_rows", True), ("positive_rows", False), ("decision", False)]
@@ -60,20 +62,20 @@ def test_a_worse_candidate_is_refused_in_figures(
     admin.execute(
         "UPDATE ml.evaluations SET value = 0.01 WHERE model_version = %s AND metric = 'recall'", (second.model_version,)
     )
-    decision = gates.challenge(with_past, second.training_id, NOON, policy)
+    decision = decisions.challenge(with_past, second.training_id, NOON, policy)
     assert decision.outcome == "refused" and "recall 0.01 misses" in decision.reason
     recall = admin.execute(
         "SELECT candidate_value, champion_value > 0.5, passed FROM ml.promotions WHERE criterion = 'recall'"
     ).fetchall()
     assert recall == [(0.01, True, False)]
     with pytest.raises(ModelError, match="champion already"):
-        gates.challenge(with_past, first.training_id, NOON, policy)
+        decisions.challenge(with_past, first.training_id, NOON, policy)
     with pytest.raises(ModelError, match="no previous champion"):
-        gates.rollback(with_past, NOON, "tester", "why not")
+        decisions.rollback(with_past, NOON, "tester", "why not")
     with pytest.raises(ModelError, match="no challenger to promote"):
-        gates.promote(with_past, NOON, policy, by="tester", reason="why not")
+        decisions.promote(with_past, NOON, policy, by="tester", reason="why not")
     with pytest.raises(ModelError, match="needs a reason"):
-        gates.promote(with_past, NOON, policy, by="tester")
+        decisions.promote(with_past, NOON, policy, by="tester")
 
 
 def test_a_champion_that_no_longer_fits_the_code_is_replaced_by_a_bootstrap(

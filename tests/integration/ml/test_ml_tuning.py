@@ -11,8 +11,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from ml import features, parameters, sampling, training, tuning
+from ml import features
 from ml.errors import ModelError
+from ml.learning import parameters, sampling, training, tuning
 from ml.policy import Policy
 from ml.scorecard import detected
 from tests.integration.ml.conftest import NOON, START, Fill

@@ -8,7 +8,7 @@ import pytest
 from ml.ahead import label_ahead
 from ml.features import FEATURES, Windows
 from ml.labels import HOUR, Event, Labelled
-from ml.sampling import Sample
+from ml.learning.sampling import Sample
 
 ROWS = 3000
 VIBRATION = [FEATURES.index(f"vibration_deviation_{w}m") for w in (5, 15, 60)]

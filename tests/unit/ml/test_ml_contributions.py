@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ml import contributions
 from ml.ahead import Ahead
 from ml.bundle import EquipmentAnomalyDetector
-from ml.contributions import Contributions, Explainer
 from ml.features import FEATURES, MEASUREMENTS, Windows
+from ml.recommending import contributions
+from ml.recommending.contributions import Contributions, Explainer
 from ml.scorecard import classifier_inputs
 from ml.trees import Trees
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import binom, wasserstein_distance  # type: ignore[import-untyped]
 
-from ml import reference
+from ml.drift import reference
+from ml.drift.findings import Day, Finding, compare, judge
+from ml.drift.reference import PLANT, SCORE, binned, distance, psi
 from ml.features import DEVIATIONS, FEATURES, MEASUREMENTS, Windows
-from ml.findings import Day, Finding, compare, judge
 from ml.policy import Policy
-from ml.reference import PLANT, SCORE, binned, distance, psi
 
 DAY = 86_400_000_000
 A_DAY = 144  # windows on the grid

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from ml.calibration import bands
-from ml.card import intervals
-from ml.evaluation import _episodes, differences, evaluate
 from ml.features import FEATURES, Windows
+from ml.gates.evaluation import _episodes, differences, evaluate
 from ml.labels import Labelled
+from ml.learning.card import intervals
 from ml.policy import BANDS_WEEKLY
 from ml.scorecard import CONTINUE, Scores
 

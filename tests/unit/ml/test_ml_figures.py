@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import figures
+from ml.learning import figures
+from ml.learning.sampling import Sample
+from ml.learning.training import fit
 from ml.policy import Policy
-from ml.sampling import Sample
 from ml.scorecard import Scorecard
-from ml.training import fit
 from tests.unit.ml.conftest import ROWS
 
 POLICY = Policy()

@@ -8,9 +8,9 @@ import pytest
 from ml.bundle import EquipmentAnomalyDetector
 from ml.errors import ModelError
 from ml.features import FEATURES
+from ml.learning.sampling import Sample
+from ml.learning.training import fit
 from ml.policy import Policy
-from ml.sampling import Sample
-from ml.training import fit
 
 SMALL = {"trees": 20, "isolation_trees": 20}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.contributions import Contributions
-from ml.explanations import Reason, rank
+from ml.recommending.contributions import Contributions
+from ml.recommending.explanations import Reason, rank
 
 RANGES: dict[str, tuple[float | None, float | None]] = {
     "errors_24h": (0.0, 1.0), "load_ratio": (0.5, 0.9), "equipment_age_days": (None, None)

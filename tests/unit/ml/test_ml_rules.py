@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.causes import COMBINATION, Cause, cause, read
-from ml.circumstances import Asset
 from ml.policy import Policy
-from ml.rules import Shown, judge, severity
+from ml.recommending.causes import COMBINATION, Cause, cause, read
+from ml.recommending.circumstances import Asset
+from ml.recommending.rules import Shown, judge, severity
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 ACTIONS = ("schedule_maintenance", "reduce_speed", "check_blockage", "preventive_inspection")

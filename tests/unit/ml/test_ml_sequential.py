@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.gates.sequential import evidence, not_worse, share, worse
+from ml.gates.shadow import REFUSALS
 from ml.policy import Policy
-from ml.sequential import evidence, not_worse, share, worse
-from ml.shadow import REFUSALS
 
 PLANTS, LOOKS = 4000, 400
 POLICY = Policy()

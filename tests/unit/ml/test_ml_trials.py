@@ -10,10 +10,10 @@ import numpy as np
 import optuna
 import pytest
 
-from ml import tuning
 from ml.labels import HOUR
+from ml.learning import tuning
+from ml.learning.sampling import Sample
 from ml.policy import Policy
-from ml.sampling import Sample
 
 POLICY = Policy()
 

@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from ingest.plant import load_plant
-from ml import reference
+from ml.drift import reference
+from ml.drift.findings import Day, compare, judge, verdicts
+from ml.drift.reference import Profile
+from ml.drift.verdict import Position, Verdict
 from ml.features import FEATURES, Windows
-from ml.findings import Day, compare, judge, verdicts
 from ml.policy import Policy
-from ml.reference import Profile
-from ml.verdict import Position, Verdict
 from simulator.faults import Fault, make_fault
 from simulator.machines import machines, stream
 from simulator.physics import Physics

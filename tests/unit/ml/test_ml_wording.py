@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ml.circumstances import Circumstances, Part, Seen
-from ml.wording import held_back, text
+from ml.recommending.circumstances import Circumstances, Part, Seen
+from ml.recommending.wording import held_back, text
 
 ROW = {
     "action_code": "schedule_maintenance", "temperature_deviation_5m": 6.0, "temperature_mean_5m": 72.0,

@@ -17,7 +17,7 @@ from ml.scorecard import Scorecard
 from warehouse.settings import HOME
 
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "skops", "mlflow", "psycopg")
-_SOURCES = Path(__file__).parent
+_SOURCES = HOME / "ml"
 
 
 @dataclass(frozen=True)

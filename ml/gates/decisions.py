@@ -21,9 +21,10 @@ from typing import Any
 
 import psycopg
 
-from ml import criteria, evaluation, registry, shadow
-from ml.criteria import Criterion, Decision, at_least, at_most, record, recorded, words
+from ml import registry
 from ml.errors import ContractError, ModelError, RegistryError
+from ml.gates import criteria, evaluation, shadow
+from ml.gates.criteria import Criterion, Decision, at_least, at_most, record, recorded, words
 from ml.policy import Policy
 from ml.registry import CHALLENGER, CHAMPION, PREVIOUS, Aliases
 from warehouse.roles import Role, connect

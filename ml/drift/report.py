@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.drift.findings import Day, Finding
+from ml.drift.reference import PLANT, SCORE, Profile
 from ml.features import FEATURES, MEASUREMENTS
-from ml.findings import Day, Finding
-from ml.reference import PLANT, SCORE, Profile
 from warehouse.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ml.drift import DriftResult
+    from ml.drift.check import DriftResult
 
-TEMPLATE = "drift_report.html.j2"
-INDEX = "drift_index.html.j2"
+TEMPLATE = "report.html.j2"
+INDEX = "index.html.j2"
 # More of them make a page that nobody looks through; the tables have the rest.
 PLOTS = 8
 MACHINES = 40

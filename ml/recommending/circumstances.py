@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-from ml.causes import NOTABLE
 from ml.labels import ACTION_OF_MODE
+from ml.recommending.causes import NOTABLE
 from ml.scorecard import NO_PRECEDENT
 
 # The longest that "for so many minutes" looks back.

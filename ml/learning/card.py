@@ -13,12 +13,14 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
-from ml import evaluation, registry, sampling
+from ml import registry
 from ml.bootstrap import blocks, interval
 from ml.calibration import ALERT_THRESHOLD, Bands, band_rates
 from ml.episodes import machine_weeks
 from ml.errors import ModelError
+from ml.gates import evaluation
 from ml.labels import Labelled
+from ml.learning import sampling
 from ml.policy import Policy
 from ml.scorecard import Scores
 from warehouse.roles import Role, connect
@@ -83,7 +85,7 @@ def publish(settings: Settings, version: str) -> str:
 
     Drawn from the rows that the run has kept. Safe to repeat.
     """
-    from ml import figures
+    from ml.learning import figures
 
     with connect(settings, Role.SCORE) as connection:
         training = training_of(connection, version)

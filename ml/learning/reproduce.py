@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from ml import card, evaluation, registry, sampling
+from ml import registry
 from ml.errors import ModelError
 from ml.features import micros
-from ml.provenance import fingerprint, provenance
-from ml.sampling import Sample
-from ml.training import fit
+from ml.gates import evaluation
+from ml.learning import card, sampling
+from ml.learning.provenance import fingerprint, provenance
+from ml.learning.sampling import Sample
+from ml.learning.training import fit
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

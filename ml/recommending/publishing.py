@@ -1,7 +1,7 @@
 """From scores to recommendations: every candidate is kept, and those that an operator should see are shown.
 
 What is shown was confirmed by a second window (or is extreme), is fresh, sure enough, not shown already and within the
-alarm budget; every other candidate says in `held_reason` why it isn't. The rules are in `ml.rules`.
+alarm budget; every other candidate says in `held_reason` why it isn't. The rules are in `ml.recommending.rules`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from ml import causes, circumstances, wording
-from ml.causes import Cause
-from ml.circumstances import Circumstances
 from ml.features import AVERAGES, HISTORY, MEASUREMENTS
 from ml.policy import Policy
-from ml.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
+from ml.recommending import causes, circumstances, wording
+from ml.recommending.causes import Cause
+from ml.recommending.circumstances import Circumstances
+from ml.recommending.rules import MINOR, OVER_BUDGET, Shown, Verdict, judge
 from ml.scorecard import NO_PRECEDENT
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.bootstrap import effective
-from ml.reference import CHANNELS, Profile
+from ml.drift.reference import CHANNELS, Profile
 
 SENSOR, PROCESS, UNCLEAR = "sensor", "process", "unclear"
 LOAD = "load_ratio"

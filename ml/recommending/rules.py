@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ml import causes
 from ml.calibration import BAND_SCORES
-from ml.causes import Cause
-from ml.circumstances import Asset
 from ml.policy import Policy
+from ml.recommending import causes
+from ml.recommending.causes import Cause
+from ml.recommending.circumstances import Asset
 
 MINOR, SIGNIFICANT, CRITICAL = BAND_SCORES
 RANK = {"minor": 0, "significant": 1, "critical": 2}

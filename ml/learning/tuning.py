@@ -20,14 +20,14 @@ import numpy as np
 import psycopg
 from psycopg.types.json import Jsonb
 
-from ml import sampling
 from ml.calibration import ALERT_THRESHOLD
 from ml.errors import ModelError
 from ml.features import contract, from_micros
 from ml.labels import HOUR, Labelled
-from ml.parameters import chosen
+from ml.learning import sampling
+from ml.learning.parameters import chosen
+from ml.learning.training import fit
 from ml.policy import Policy
-from ml.training import fit
 from warehouse.roles import Role, connect, url
 from warehouse.settings import Settings
 

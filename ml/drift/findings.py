@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml import reference, verdict
+from ml.drift import reference, verdict
+from ml.drift.reference import CHANNELS, PLANT, SCORE, Profile
+from ml.drift.verdict import Machine, Position, Shift, Verdict
 from ml.features import FEATURES, MEASUREMENTS, Windows
 from ml.policy import Policy
-from ml.reference import CHANNELS, PLANT, SCORE, Profile
-from ml.verdict import Machine, Position, Shift, Verdict
 
 # A machine is judged by a day with four hours of work in it, against at least so many days.
 MIN_JUDGED_ROWS = 24

@@ -16,14 +16,15 @@ import numpy as np
 import psycopg
 from psycopg.rows import class_row, dict_row
 
-from ml import circumstances, registry
-from ml.causes import FLAT_MINUTES, NOTABLE, has_precedent
-from ml.circumstances import Seen
-from ml.contributions import Contributions, Explainer
+from ml import registry
 from ml.errors import ModelError, RegistryError
 from ml.features import FEATURES, WINDOWS, contract
+from ml.recommending import circumstances
+from ml.recommending.causes import FLAT_MINUTES, NOTABLE, has_precedent
+from ml.recommending.circumstances import Seen
+from ml.recommending.contributions import Contributions, Explainer
+from ml.recommending.wording import number, with_unit
 from ml.scorecard import SUPERVISED_WEIGHT
-from ml.wording import number, with_unit
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 

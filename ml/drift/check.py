@@ -14,12 +14,13 @@ import numpy as np
 import psycopg
 from psycopg.types.json import Jsonb
 
-from ml import features, reference, registry, verdict
+from ml import features, registry
+from ml.drift import reference, verdict
+from ml.drift.findings import Day, Finding, compare, judge, judged_machines, measurement_of, verdicts
+from ml.drift.reference import PLANT
+from ml.drift.verdict import Position, Verdict
 from ml.errors import NoChampionError, NoReferenceError
-from ml.findings import Day, Finding, compare, judge, judged_machines, measurement_of, verdicts
 from ml.policy import Policy
-from ml.reference import PLANT
-from ml.verdict import Position, Verdict
 from warehouse.grid import sql_on_grid
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -53,7 +54,7 @@ class DriftResult:
         return [finding for finding in self.findings if finding.drifted]
 
 
-def drift(
+def check(
     settings: Settings, moment: datetime, days: int = 1, report: Path | None = None, policy: Policy | None = None
 ) -> DriftResult:
     """Judge the `days` before `moment` against the champion's reference; store, write the page, and log each warning.
@@ -61,7 +62,7 @@ def drift(
     Reads those days of the mart and `ml.reference`, nothing else of the past. A run for the same moment replaces what
     it said before. Raises NoChampionError, or NoReferenceError where the champion was trained before there were any.
     """
-    from ml.drift_report import write
+    from ml.drift.report import write
 
     policy = policy or Policy()
     began = time.perf_counter()

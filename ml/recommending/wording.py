@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ml.causes import FLAT_MINUTES, NOTABLE
-from ml.circumstances import Circumstances, Part, Seen
 from ml.features import MEASUREMENTS
 from ml.horizons import LIKELY
+from ml.recommending.causes import FLAT_MINUTES, NOTABLE
+from ml.recommending.circumstances import Circumstances, Part, Seen
 
 MOST = 3
 # Regimes from here on are phases of a start (dbt's macro `regime`), below it bands of load.

@@ -1,7 +1,7 @@
 """What champion and challenger said of the same live time, and what became of it: the figures of gate 2.
 
 Failures, false alarms, answers that both would have got, and, where a share of machine-weeks is drawn for the
-challenger, the answers to its own recommendations. The evidence is sequential: `ml.sequential`, ADR 30.
+challenger, the answers to its own recommendations. The evidence is sequential: `ml.gates.sequential`, ADR 30.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from ml import sequential
 from ml.calibration import ALERT_THRESHOLD
-from ml.criteria import Criterion, Decision, at_least, at_most, say, words
 from ml.features import from_micros, micros
+from ml.gates import sequential
+from ml.gates.criteria import Criterion, Decision, at_least, at_most, say, words
 from ml.labels import HOUR, Event, events
 from ml.policy import Policy
 

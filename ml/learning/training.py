@@ -15,13 +15,16 @@ from numpy.typing import ArrayLike
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ml import evaluation, reference, registry, sampling, watermark
+from ml import registry, watermark
+from ml.drift import reference
 from ml.errors import ContractError, ModelError
 from ml.features import FEATURES, contract, from_micros
+from ml.gates import evaluation
 from ml.labels import Labelled
-from ml.parameters import chosen
+from ml.learning import sampling
+from ml.learning.parameters import chosen
+from ml.learning.provenance import Provenance, fingerprint, provenance
 from ml.policy import Policy
-from ml.provenance import Provenance, fingerprint, provenance
 from ml.scorecard import Scorecard
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
 
-from ml import evaluation, reliability
+from ml import reliability
 from ml.ahead import Ahead
 from ml.calibration import ALERT_THRESHOLD
 from ml.features import FEATURES, MEASUREMENTS
+from ml.gates import evaluation
 from ml.labels import Labelled
 from ml.scorecard import CONTINUE, Scorecard, Scores
 

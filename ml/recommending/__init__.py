@@ -1,0 +1,1 @@
+"""From scores to what operators see: which, in what words, and why."""
