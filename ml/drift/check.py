@@ -15,10 +15,10 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from ml import features, registry
-from ml.drift import reference, verdict
-from ml.drift.findings import Day, Finding, compare, judge, judged_machines, measurement_of, verdicts
+from ml.drift import attribution, reference
+from ml.drift.attribution import Attribution, Position
+from ml.drift.findings import Day, Finding, attributions, compare, judge, judged_machines, measurement_of
 from ml.drift.reference import PLANT
-from ml.drift.verdict import Position, Verdict
 from ml.errors import NoChampionError, NoReferenceError
 from ml.policy import Policy
 from warehouse.grid import sql_on_grid
@@ -43,7 +43,7 @@ class DriftResult:
     rows: int
     machines: int
     findings: list[Finding]
-    verdicts: list[Verdict]
+    attributions: list[Attribution]
     warnings: list[str]
     seconds: float = 0.0
     report: Path | None = None
@@ -81,12 +81,12 @@ def check(
             )
         day = _read(connection, version, since, moment)
         findings, share = judge(compare(profiles, day), policy)
-        suspects = verdicts(profiles, day, share, {})
+        suspects = attributions(profiles, day, share, {})
         tags = _tags(connection, {f.equipment_id for f in findings if f.drifted} | {v.equipment_id for v in suspects})
         if suspects:
             _look_at_positions(connection, tags, [v.equipment_id for v in suspects], since, moment)
-            suspects = verdicts(profiles, day, share, tags)
-        findings = [_with_verdict(finding, suspects, tags) for finding in findings]
+            suspects = attributions(profiles, day, share, tags)
+        findings = [_attributed(finding, suspects, tags) for finding in findings]
         labels = {p.tag_id: p.name for positions in tags.values() for own in positions.values() for p in own}
         result = DriftResult(
             version, since, moment, len(day.windows), len(judged_machines(day)), findings, suspects,
@@ -114,8 +114,8 @@ def _read(connection: psycopg.Connection, version: str, since: datetime, moment:
     return Day(windows, np.array([row[0] for row in scores], float))
 
 
-def _with_verdict(
-    finding: Finding, told: Iterable[Verdict], tags: Mapping[str, Mapping[str, list[Position]]]
+def _attributed(
+    finding: Finding, told: Iterable[Attribution], tags: Mapping[str, Mapping[str, list[Position]]]
 ) -> Finding:
     if not finding.drifted or finding.equipment_id == PLANT:
         return finding
@@ -126,7 +126,7 @@ def _with_verdict(
         return replace(finding, tag_ids=known)
     if measurement in own.measurements:
         meant = tuple(tag for tag in known if tag in own.tag_ids) or known
-        return replace(finding, verdict=own.verdict, reason=own.words, tag_ids=meant)
+        return replace(finding, verdict=own.origin, reason=own.words, tag_ids=meant)
     if finding.statistic == "residual":
         # It was found to stay once the suspect no longer had a say in what is expected of it.
         reason = f"it stays; {', '.join(own.measurements)} misleads what is expected of it"
@@ -134,7 +134,7 @@ def _with_verdict(
     return replace(finding, tag_ids=known)
 
 
-def sentences(findings: list[Finding], told: list[Verdict], labels: Mapping[int, str]) -> list[str]:
+def sentences(findings: list[Finding], told: list[Attribution], labels: Mapping[int, str]) -> list[str]:
     """One sentence a machine that drifted, its sensors named; and those of the plant and the scores."""
     found = []
     drifted = [finding for finding in findings if finding.drifted]
@@ -142,10 +142,10 @@ def sentences(findings: list[Finding], told: list[Verdict], labels: Mapping[int,
         own = sorted((f for f in drifted if f.equipment_id == machine), key=lambda f: -f.excess)
         figures = ", ".join(f"{f.feature} {f.statistic} {f.value:.2g} (bound {f.bound:.2g})" for f in own[:3])
         more = f" and {len(own) - 3} more" if len(own) > 3 else ""
-        verdict_of = next((v for v in told if v.equipment_id == machine), None)
-        tags = verdict_of.tag_ids if verdict_of and verdict_of.tag_ids else [t for f in own for t in f.tag_ids]
+        told_of = next((v for v in told if v.equipment_id == machine), None)
+        tags = told_of.tag_ids if told_of and told_of.tag_ids else [t for f in own for t in f.tag_ids]
         named = "; ".join(dict.fromkeys(labels[tag] for tag in tags if tag in labels))
-        says = f"{verdict_of.verdict}: {verdict_of.words}" if verdict_of else "the distribution changed"
+        says = f"{told_of.origin}: {told_of.words}" if told_of else "the distribution changed"
         found.append(f"{machine or 'the plant'}: {says}" + (f" [{named}]" if named else "")
                      + (f" ({figures}{more})" if figures else ""))  # fmt: skip
     return found
@@ -167,7 +167,7 @@ def _tags(connection: psycopg.Connection, machines: set[str]) -> dict[str, dict[
         own = Position(tag_id, f"{measurement}{where} ({unit or 'no unit'}, tag {tag_id}, {node})", None, position)
         found.setdefault(machine, {}).setdefault(measurement, []).append(own)
         if is_load:
-            found[machine].setdefault(verdict.LOAD, []).append(own)
+            found[machine].setdefault(attribution.LOAD, []).append(own)
     return found
 
 
@@ -212,9 +212,9 @@ def _store(connection: psycopg.Connection, result: DriftResult) -> None:
             rows,
         )
         wanted = f"looks as it did when version {result.version} was trained"
-        said = {PLANT: ""} | {v.equipment_id: v.words for v in result.verdicts}
+        said = {PLANT: ""} | {v.equipment_id: v.words for v in result.attributions}
         said |= {f.equipment_id: said.get(f.equipment_id, "") for f in result.drifted}
-        drifted = {f.equipment_id for f in result.drifted} | {v.equipment_id for v in result.verdicts}
+        drifted = {f.equipment_id for f in result.drifted} | {v.equipment_id for v in result.attributions}
         cursor.executemany(
             "INSERT INTO ops.data_quality_results (checkpoint, moment, expectation, subject, succeeded, blocking,"
             " observed, detail) VALUES (%s, %s, 'expect_no_drift', %s, %s, false, %s, %s)",

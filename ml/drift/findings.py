@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.drift import reference, verdict
+from ml.drift import reference
+from ml.drift.attribution import LEAST_SHIFT, Attribution, Machine, Position, Shift, attribute
 from ml.drift.reference import CHANNELS, PLANT, SCORE, Profile
-from ml.drift.verdict import Machine, Position, Shift, Verdict
 from ml.features import FEATURES, MEASUREMENTS, Windows
 from ml.policy import Policy
 
@@ -25,7 +25,7 @@ MIN_JUDGED_ROWS = 24
 MIN_DAYS = 7
 # Bounds of size: PSI's customary "major"; a tenth of the spread for the distance, as evidently has it for long samples
 # (its `wasserstein` stat test); a twentieth of the rows for missing values.
-LEAST = {"psi": 0.25, "distance": 0.1, "missing": 0.05, "shift": verdict.LEAST_SHIFT, "residual": verdict.LEAST_SHIFT}
+LEAST = {"psi": 0.25, "distance": 0.1, "missing": 0.05, "shift": LEAST_SHIFT, "residual": LEAST_SHIFT}
 
 
 @dataclass(frozen=True)
@@ -169,19 +169,19 @@ def judge(comparisons: list[Comparison], policy: Policy) -> tuple[list[Finding],
     return findings, share
 
 
-def verdicts(
+def attributions(
     profiles: Mapping[tuple[str, str], Profile],
     day: Day,
     share: float,
     tags: Mapping[str, Mapping[str, list[Position]]],
-) -> list[Verdict]:
-    """What is told of the machines on which something moved; `tags` are their sensors, by machine and measurement."""
+) -> list[Attribution]:
+    """What each machine's drift comes from, where something moved; `tags` are sensors by machine and measurement."""
     found = []
     for machine in judged_machines(day):
         own = {feature: one for (name, feature), one in profiles.items() if name == machine}
         beside = Machine(own, _means(day.of(machine)), MIN_DAYS)
         if beside.names:
-            told = verdict.judge(machine, beside, share, tags.get(machine, {}))
+            told = attribute(machine, beside, share, tags.get(machine, {}))
             found += [told] if told else []
     return found
 

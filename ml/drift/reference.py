@@ -23,7 +23,7 @@ from warehouse.grid import on_grid
 
 PLANT = ""  # in the place of a machine: all of them
 SCORE = "anomaly_score"
-# What the verdict on sensor or process goes by: the longest deviations, and the load that they depend on.
+# What `attribution` goes by: the longest deviations, and the load that they depend on.
 CHANNELS = (*(f"{m}_deviation_60m" for m in MEASUREMENTS), "load_ratio")
 MIN_ROWS = 100
 MIN_DAY_ROWS = 6  # of a training day, which is thinned

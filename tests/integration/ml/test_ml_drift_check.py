@@ -60,7 +60,7 @@ def test_a_day_like_the_others_is_no_drift(trained: Settings, build: Fill, admin
             (version, role, score, superseded, TRAINED, CHECKED),
         )
     result = check(trained, CHECKED)
-    assert result.warnings == [] and result.verdicts == []
+    assert result.warnings == [] and result.attributions == []
     known = reference.load(admin, "1")[reference.PLANT, reference.SCORE]
     told = admin.execute(
         "SELECT statistic, value, bound, reason FROM ml.drift WHERE equipment_id = '' AND feature = 'anomaly_score'"
@@ -99,8 +99,8 @@ def test_a_sensor_that_left_the_others_is_named(
     build(TRAINED, CHECKED, faults=(away,), sparse=True)
     with caplog.at_level(logging.WARNING, logger="ml.drift"):
         result = check(trained, CHECKED)
-    (told,) = result.verdicts
-    assert (told.equipment_id, told.verdict, told.measurements) == ("PUMP-2", "sensor", ("pressure",))
+    (told,) = result.attributions
+    assert (told.equipment_id, told.origin, told.measurements) == ("PUMP-2", "sensor", ("pressure",))
     (sentence,) = [line for line in result.warnings if line.startswith("PUMP-2")]
     assert re.search(r"PUMP-2: sensor: pressure alone .*\[pressure \(bar, tag \d+, PUMP-2\.P\)\]", sentence)
     assert sentence in caplog.text
@@ -133,7 +133,7 @@ def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings,
     ids = re.findall(r'\bid="([^"]*)"', text)
     assert len(ids) == len(set(ids))
     assert text.count('<svg role="img" aria-labelledby=') == text.count("<figure>") >= 2
-    assert result.verdicts[0].words in html.unescape(text)
+    assert result.attributions[0].words in html.unescape(text)
     other = check(trained, CHECKED, report=tmp_path / "own.html").report
     assert other == tmp_path / "own.html" and other.exists()
 

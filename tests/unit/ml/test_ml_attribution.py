@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from ingest.plant import load_plant
 from ml.drift import reference
-from ml.drift.findings import Day, compare, judge, verdicts
+from ml.drift.attribution import Attribution, Position
+from ml.drift.findings import Day, attributions, compare, judge
 from ml.drift.reference import Profile
-from ml.drift.verdict import Position, Verdict
 from ml.features import FEATURES, Windows
 from ml.policy import Policy
 from simulator.faults import Fault, make_fault
@@ -101,12 +101,12 @@ def trained() -> Trained:
 Sensors = dict[str, dict[str, list[Position]]]
 
 
-def told(trained: Trained, faults: tuple[Fault, ...], sensors: Sensors | None = None) -> dict[str, Verdict]:
+def told(trained: Trained, faults: tuple[Fault, ...], sensors: Sensors | None = None) -> dict[str, Attribution]:
     """What is said of each machine on the day after training, with the faults that there are."""
     everything = windows(lived(LATER - DAY, LATER + DAY, faults), trained.known)
     day = Day(everything.take(np.flatnonzero(everything.ends > LATER * 1e6)), np.empty(0))
     _, share = judge(compare(trained.profiles, day), Policy())
-    return {v.equipment_id: v for v in verdicts(trained.profiles, day, share, sensors or {})}
+    return {v.equipment_id: v for v in attributions(trained.profiles, day, share, sensors or {})}
 
 
 def sensor_drift(machine: str, measurement: str, direction: int) -> Fault:
@@ -148,8 +148,8 @@ def test_nothing_is_said_of_a_day_like_the_others(trained: Trained) -> None:
 def test_a_sensor_that_drifts_is_told_from_the_process(
     trained: Trained, machine: str, measurement: str, direction: int
 ) -> None:
-    (verdict,) = told(trained, (sensor_drift(machine, measurement, direction),)).values()
-    assert (verdict.equipment_id, verdict.verdict, verdict.measurements) == (machine, "sensor", (measurement,))
+    (found,) = told(trained, (sensor_drift(machine, measurement, direction),)).values()
+    assert (found.equipment_id, found.origin, found.measurements) == (machine, "sensor", (measurement,))
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_a_sensor_that_drifts_is_told_from_the_process(
     [("PUMP-001", "bearing_wear", False), ("HAUL-001", "bearing_wear", False), ("CRUSH-001", "belt_slip", True)],
 )
 def test_a_fault_of_the_machine_is_no_sensors(trained: Trained, machine: str, mode: str, slow: bool) -> None:
-    (verdict,) = told(trained, (mechanical(machine, mode, slow),)).values()
-    assert (verdict.equipment_id, verdict.verdict) == (machine, "process")
-    assert len(verdict.measurements) > 1
+    (found,) = told(trained, (mechanical(machine, mode, slow),)).values()
+    assert (found.equipment_id, found.origin) == (machine, "process")
+    assert len(found.measurements) > 1
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,8 @@ def test_a_fault_of_the_machine_is_no_sensors(trained: Trained, machine: str, mo
     ids=["cooling_loss", "first_wear", "temperature_reads_high", "load_reads_low", "blockage"],
 )
 def test_what_looks_the_same_from_a_distance_is_unclear(trained: Trained, fault: Fault) -> None:
-    (verdict,) = told(trained, (fault,)).values()
-    assert verdict.verdict == "unclear"
+    (found,) = told(trained, (fault,)).values()
+    assert found.origin == "unclear"
 
 
 def sensors(drive_end: float, other_end: float) -> Sensors:
@@ -186,8 +186,8 @@ def sensors(drive_end: float, other_end: float) -> Sensors:
 def test_another_position_of_the_measurement_says_which(trained: Trained) -> None:
     reads_high = (sensor_drift("HAUL-001", "vibration", 1),)
     alone = told(trained, reads_high, sensors(19.0, 0.2))["HAUL-001"]
-    assert (alone.verdict, alone.tag_ids) == ("sensor", (1,))
+    assert (alone.origin, alone.tag_ids) == ("sensor", (1,))
     both = told(trained, reads_high, sensors(19.0, 15.0))["HAUL-001"]
-    assert (both.verdict, both.tag_ids) == ("process", (1, 2))
+    assert (both.origin, both.tag_ids) == ("process", (1, 2))
     neither = told(trained, reads_high, sensors(19.0, 4.0))["HAUL-001"]
-    assert neither.verdict == "unclear"
+    assert neither.origin == "unclear"

@@ -9,7 +9,7 @@ error would make them look wrong as well.
 
 One thing can't be seen from a distance: a fault that shows in one measurement alone looks like its sensor. Upwards that
 is temperature (lost cooling) and vibration (a bearing's first wear); there it takes another position of the same
-measurement to say which, and without one the verdict is `unclear`.
+measurement to say which, and without one it is `unclear`.
 """
 
 from __future__ import annotations
@@ -48,11 +48,14 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What moved on a machine and why; `measurements` are the suspects, `tag_ids` the sensors meant."""
+class Attribution:
+    """What moved on a machine and by what: `origin` is sensor, process or unclear.
+
+    `measurements` are the suspects, `tag_ids` the sensors meant.
+    """
 
     equipment_id: str
-    verdict: str
+    origin: str
     measurements: tuple[str, ...]
     tag_ids: tuple[int, ...]
     words: str
@@ -131,8 +134,10 @@ def bound(shift: Shift, share: float) -> float:
     return quantile * shift.spread * float(np.sqrt(1 + 1 / shift.days))
 
 
-def judge(equipment_id: str, machine: Machine, share: float, positions: Mapping[str, list[Position]]) -> Verdict | None:
-    """The verdict on a machine's day, None where nothing moved. `share` is that of unchanged days which may pass."""
+def attribute(
+    equipment_id: str, machine: Machine, share: float, positions: Mapping[str, list[Position]]
+) -> Attribution | None:
+    """What a machine's drift comes from, None where nothing moved. `share` is that of unchanged days which may pass."""
 
     def clear(shift: Shift) -> bool:
         return abs(shift.value) > max(bound(shift, share), LEAST_SHIFT)
@@ -154,47 +159,50 @@ def judge(equipment_id: str, machine: Machine, share: float, positions: Mapping[
     if not suspects and not load_moved:
         return None
 
-    def verdict(kind: str, words: str, names: list[str] | None = None, tags: list[int] | None = None) -> Verdict:
+    def told(origin: str, words: str, names: list[str] | None = None, tags: list[int] | None = None) -> Attribution:
         meant = [_measurement(name) for name in (suspects if names is None else names)]
         known = [position.tag_id for name in meant for position in positions.get(name, [])]
-        return Verdict(equipment_id, kind, tuple(meant), tuple(known if tags is None else tags), words)
+        return Attribution(equipment_id, origin, tuple(meant), tuple(known if tags is None else tags), words)
 
     if not suspects:
         assert load is not None
         if machine.absent:
             missing = ", ".join(_measurement(name) for name in machine.absent)
-            return verdict(
+            return told(
                 UNCLEAR,
                 f"the load reads {_way(load)} than in training, and of {missing} nothing is known to be normal there: "
                 "either the machine works differently, or the sensor that its load is known by is off",
                 [LOAD],
             )
-        return verdict(PROCESS, f"the load is {_way(load)} than in training, and every measurement is what it is at it")
+        return told(PROCESS, f"the load is {_way(load)} than in training, and every measurement is what it is at it")
     lone = [name for name in suspects if quiet_without(name)]
     if len(lone) == 1:
         name = lone[0]
-        return _alone(name, machine, positions.get(_measurement(name), []), verdict)
+        return _alone(name, machine, positions.get(_measurement(name), []), told)
     shifts = ", ".join(f"{_measurement(name)} {machine.shift(name).value:+.1f}" for name in suspects)
     # The load's own measurement goes with it.
     if load is not None and load_moved and sum(machine.shift(name).value * load.value > 0 for name in suspects) <= 1:
-        return verdict(
+        return told(
             UNCLEAR,
             f"the load reads {_way(load)}, and the rest is away from what is normal at such a load ({shifts} spreads): "
             "either the machine works differently, or the sensor that its load is known by is off",
             [*suspects, LOAD],
         )
     if not broken:
-        return verdict(PROCESS, f"they moved together, as they do when the work changes ({shifts} spreads)")
+        return told(PROCESS, f"they moved together, as they do when the work changes ({shifts} spreads)")
     if len(suspects) > 1:
-        return verdict(PROCESS, f"several measurements left their normal at once ({shifts} spreads)")
-    return verdict(
+        return told(PROCESS, f"several measurements left their normal at once ({shifts} spreads)")
+    return told(
         UNCLEAR, f"it moved most ({shifts} spreads), but the others didn't stay quite where they were", suspects
     )
 
 
 def _alone(
-    name: str, machine: Machine, positions: list[Position], verdict: Callable[[str, str, list[str], list[int]], Verdict]
-) -> Verdict:
+    name: str,
+    machine: Machine,
+    positions: list[Position],
+    told: Callable[[str, str, list[str], list[int]], Attribution],
+) -> Attribution:
     """One measurement left what the others say, and they stayed."""
     measurement = _measurement(name)
     value = machine.residual(name).value
@@ -203,16 +211,16 @@ def _alone(
     apart = _apart(positions)
     if apart is not None:
         words = f"the sensor at {apart.place or 'one position'} left the other positions of {measurement}"
-        return verdict(SENSOR, f"{words} ({apart.deviation:+.1f} spreads), which stayed", [name], [apart.tag_id])
+        return told(SENSOR, f"{words} ({apart.deviation:+.1f} spreads), which stayed", [name], [apart.tag_id])
     if _together(positions):
-        return verdict(PROCESS, f"every position of {measurement} moved alike ({value:+.1f} spreads)", [name], tags)
+        return told(PROCESS, f"every position of {measurement} moved alike ({value:+.1f} spreads)", [name], tags)
     if len(machine.measured) < 2:
-        return verdict(UNCLEAR, f"{measurement} moved, and nothing else is measured to compare it with", [name], tags)
+        return told(UNCLEAR, f"{measurement} moved, and nothing else is measured to compare it with", [name], tags)
     if measurement in RISES_ALONE and value > 0:
-        return verdict(
+        return told(
             UNCLEAR, f"{said}: a sensor that drifts, or {RISES_ALONE[measurement]}; measure by hand", [name], tags
         )
-    return verdict(SENSOR, said, [name], tags)
+    return told(SENSOR, said, [name], tags)
 
 
 def _apart(positions: list[Position]) -> Position | None:
