@@ -43,7 +43,7 @@ _EPOCH_2000 = 946_684_800
 
 
 # Raised whenever `ml.scorecard` derives its inputs from the features in another way, or its arrays lie otherwise.
-DERIVATION = 4
+DERIVATION = 5
 
 
 def contract(names: tuple[str, ...] = FEATURES) -> str:

@@ -48,7 +48,9 @@ _DEVIATIONS = np.array([FEATURES.index(name) for name in DEVIATIONS])
 DETECTED = tuple(FEATURES[i] for i in _DETECTED)
 CLASSIFIED = tuple(FEATURES[i] for i in (*_SHORT, *_FLAT))
 FLAT_CAP = 10.0
-NOTABLE = 2.0
+# Spreads within which the classifier sees nothing. A measurement is two off for an hour of most days, and every fault
+# that grows begins there: it would learn that noise is one.
+CLASSIFIED_BEYOND = 3.0
 _CLIP = 50.0
 
 
@@ -88,7 +90,7 @@ def detected(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def classifier_inputs(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the classifier sees of `x` (n, features): the short window beyond NOTABLE, and flat minutes; (n, 16).
+    """What the classifier sees of `x` (n, features): short windows beyond CLASSIFIED_BEYOND, flat minutes; (n, 16).
 
     Short windows only: a fault that grows within minutes shows there long before an hour's mean moves, and one that
     grows over days shows there as well. What lies within the normal spread, the load and which sensors a machine has
@@ -96,7 +98,7 @@ def classifier_inputs(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     filled = fill(x)
     short = filled[:, _SHORT]
-    return np.hstack([np.sign(short) * np.maximum(np.abs(short) - NOTABLE, 0.0), filled[:, _FLAT]])
+    return np.hstack([np.sign(short) * np.maximum(np.abs(short) - CLASSIFIED_BEYOND, 0.0), filled[:, _FLAT]])
 
 
 def leading(probabilities: NDArray[np.float64], classes: Sequence[str]) -> tuple[NDArray[Any], NDArray[np.float64]]:

@@ -117,9 +117,14 @@ def assert_equal(got: list[dict[str, Any]], expected: list[dict[str, Any]], key:
 
 
 def _noise(name: str, row: dict[str, Any]) -> float:
-    """What rounding leaves of zero. A third moment's terms cancel: 1e-9 is of the most it can be, m2 to the 3/2."""
-    m2 = row.get(name.removesuffix("m3") + "m2") if name.endswith("m3") else None
-    return max(1e-12, 1e-9 * m2**1.5) if m2 else 1e-12
+    """What rounding leaves of zero. The terms of some moments cancel: 1e-9 is of the most that they can be, m2 to the
+    3/2 of a third moment, and of a comoment the root of both sums of squares."""
+    most = 0.0
+    if name.endswith("m3"):
+        most = (row[name.removesuffix("m3") + "m2"] or 0.0) ** 1.5
+    elif name == "load_comoment":
+        most = ((row["load_m2"] or 0.0) * (row["mean_sumsq"] or 0.0)) ** 0.5
+    return max(1e-12, 1e-9 * most)
 
 
 def _same(one: Any, other: Any, noise: float) -> bool:

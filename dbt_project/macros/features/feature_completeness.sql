@@ -1,6 +1,7 @@
-{#- The machines' minutes that are targets, with how complete their last hour is, from the CTEs wanted, targets and phases of
-    gold_ml_features. An update has few targets: the minutes of their hours are summed for these alone. A first build has
-    them all: frames slide over the blocks of minutes that end at one, as those of `feature_windows` do. -#}
+{#- The machines' minutes that are targets, with how complete their last hour is, and in how many minutes of each window the
+    machine ran and wasn't maintained, from the CTEs wanted, targets and phases of gold_ml_features. An update has few
+    targets: the minutes of their hours are summed for these alone. A first build has them all: frames slide over the
+    blocks of minutes that end at one, as those of `feature_windows` do. -#}
 {% macro feature_completeness(update) -%}
     {%- set block = var('windows')[0] -%}
     {#- Name: the aggregate, its column, and the type in which a sum of it is exact. -#}
@@ -12,10 +13,14 @@
         'gap_seconds_60': ('sum', 'gap_seconds', 'double precision'),
         'latest_available_at': ('max', 'available_at', 'timestamptz')
     } -%}
+    {%- set runs = '(is_running and not in_maintenance)::integer' -%}
     select
         ends.*,
         {%- for name in parts %}
-        hours.{{ name }}{{ ',' if not loop.last }}
+        hours.{{ name }},
+        {%- endfor %}
+        {%- for window in var('windows') %}
+        hours.running_{{ window }}{{ ',' if not loop.last }}
         {%- endfor %}
     from wanted as ends
     inner join (
@@ -24,7 +29,11 @@
             hour_of_target.equipment_id,
             hour_of_target.target_number as number,
             {%- for name, (aggregate, column, type) in parts.items() %}
-            {{ aggregate }}({{ column }}::{{ type }}) as {{ name }}{{ ',' if not loop.last }}
+            {{ aggregate }}({{ column }}::{{ type }}) as {{ name }},
+            {%- endfor %}
+            {%- for window in var('windows') %}
+            sum({{ runs }}) filter (where number > target_number - {{ window }})
+                as running_{{ window }}{{ ',' if not loop.last }}
             {%- endfor %}
         from (
             select
@@ -39,7 +48,10 @@
             equipment_id,
             number,
             {%- for name, (aggregate, column, type) in parts.items() %}
-            {{ aggregate }}({{ name }}) over last_hour as {{ name }}{{ ',' if not loop.last }}
+            {{ aggregate }}({{ name }}) over last_60 as {{ name }},
+            {%- endfor %}
+            {%- for window in var('windows') %}
+            sum(running) over last_{{ window }} as running_{{ window }}{{ ',' if not loop.last }}
             {%- endfor %}
         from (
             select
@@ -47,8 +59,9 @@
                 phase,
                 block_end as number,
                 {%- for name, (aggregate, column, type) in parts.items() %}
-                {{ aggregate }}({{ column }}::{{ type }})::{{ type }} as {{ name }}{{ ',' if not loop.last }}
+                {{ aggregate }}({{ column }}::{{ type }})::{{ type }} as {{ name }},
                 {%- endfor %}
+                sum({{ runs }})::integer as running
             from (
                 select
                     wanted.*,
@@ -60,10 +73,13 @@
             ) as minutes_of_blocks
             group by equipment_id, phase, block_end
         ) as blocks_of_machine
-        window last_hour as (
-            partition by equipment_id, phase
-            order by number range between {{ 60 - block }} preceding and current row
-        )
+        window
+            {%- for window in var('windows') %}
+            last_{{ window }} as (
+                partition by equipment_id, phase
+                order by number range between {{ window - block }} preceding and current row
+            ){{ ',' if not loop.last }}
+            {%- endfor %}
         {%- endif %}
     ) as hours on ends.equipment_id = hours.equipment_id and ends.number = hours.number
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, where it ran and wasn't
+{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, at its load, where it ran and wasn't
     maintained (of such minutes are baselines made), and whether the tag looks stuck, from the CTEs readings, wanted and
     baselines_held of gold_ml_features, of the readings that a condition holds for. `number` counts minutes. -#}
 {% macro feature_positions(condition) -%}
@@ -9,7 +9,8 @@
         readings.value_mean as mean,
         readings.reading_count,
         readings.good_count,
-        (readings.value_mean - baselines_held.baseline_mean) / baselines_held.baseline_std as deviation,
+        (readings.value_mean - {{ normal_at_load('baselines_held', 'wanted.load_ratio') }}) / baselines_held.baseline_std
+            as deviation,
         {{ flat('readings.value_min', 'readings.value_max', 'readings.good_count', 'wanted.number', 'by_tag') }}
             as is_flat
     from readings

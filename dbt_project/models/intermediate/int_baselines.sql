@@ -10,6 +10,8 @@
 {%- set plants = ref('stg_plants') %}
 {%- set first_hour = "(select min(version_day) - " ~ (var('baseline_days') + 2) ~ " from versions)::timestamp at time zone 'UTC'" %}
 {#- A day ends for every series at once. In any other minute few are due, and mostly none. #}
+{%- set noise = "(" ~ var('load_noise') ~ " ^ 2)" %}
+{%- set of_load = ['load_count', 'load_mean', 'load_value_mean', 'load_m2', 'load_comoment'] %}
 {%- set all_due = not is_update() or day_has_closed(watermarks, plants) %}
 
 with hours as not materialized (
@@ -110,7 +112,10 @@ due_hours as (
         hours.regime,
         hours.minute_count,
         hours.mean_sum,
-        hours.mean_sumsq
+        hours.mean_sumsq,
+        {%- for column in of_load %}
+        hours.{{ column }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from hours
     inner join due_tags on hours.tag_id = due_tags.tag_id
     where
@@ -128,7 +133,10 @@ due_hours as (
             hours.regime,
             hours.minute_count,
             hours.mean_sum,
-            hours.mean_sumsq
+            hours.mean_sumsq,
+            {%- for column in of_load %}
+            hours.{{ column }}{{ ',' if not loop.last }}
+            {%- endfor %}
         from hours
         where hours.tag_id = due_tags.tag_id and hours.hour >= {{ first_hour }}
         offset 0
@@ -145,7 +153,12 @@ days as (
         {{ plant_day('hour', 'time_zone') }} as plant_day,
         sum(minute_count) as minute_count,
         sum(mean_sum) as mean_sum,
-        sum(mean_sumsq) as mean_sumsq
+        sum(mean_sumsq) as mean_sumsq,
+        sum(load_count) as load_count,
+        sum(load_count * load_mean) as load_sum,
+        sum(load_count * load_value_mean) as load_value_sum,
+        sum(load_m2 + load_count * load_mean * load_mean) as load_sumsq,
+        sum(load_comoment + load_count * load_mean * load_value_mean) as load_product_sum
     from due_hours
     where minute_count > 0
     group by equipment_id, measurement, position, regime, {{ plant_day('hour', 'time_zone') }}
@@ -161,7 +174,12 @@ pooled as (
         sum(days.minute_count)::integer as minute_count,
         sum(days.mean_sum) / sum(days.minute_count) as baseline_mean,
         sum(days.mean_sumsq) / sum(days.minute_count)
-        - (sum(days.mean_sum) / sum(days.minute_count)) ^ 2 as variance
+        - (sum(days.mean_sum) / sum(days.minute_count)) ^ 2 as variance,
+        sum(days.load_count)::double precision as load_count,
+        sum(days.load_sum) / nullif(sum(days.load_count), 0) as load_mean,
+        sum(days.load_sumsq) - sum(days.load_sum) ^ 2 / nullif(sum(days.load_count), 0) as load_m2,
+        sum(days.load_product_sum) - sum(days.load_sum) * sum(days.load_value_sum) / nullif(sum(days.load_count), 0)
+            as load_comoment
     from versions
     inner join days
         on
@@ -172,10 +190,30 @@ pooled as (
             and versions.version_day - {{ var('baseline_days') }} < days.plant_day
     group by
         versions.equipment_id, versions.measurement, versions.position, days.regime, versions.version_day
+),
+
+-- Least squares on the load, within regimes: one slope for all of a series', where loads differ by more than chance.
+common as (
+    select
+        *,
+        case when sum(load_m2) over series > sum(load_count) over series * {{ noise }}
+            then sum(load_comoment) over series / sum(load_m2) over series
+        end as common_slope
+    from pooled
+    window series as (partition by equipment_id, measurement, position, version_day)
+),
+
+-- A regime has a slope of its own as far as its loads differ; else that of all.
+lines as (
+    select
+        *,
+        (load_comoment + load_count * {{ noise }} * common_slope) / (load_m2 + load_count * {{ noise }}) as load_slope
+    from common
 )
 
--- The floor of the spread: half a percent of the mean, and a millionth where that is nothing. A signal that hardly
--- moves would else turn noise into large deviations.
+-- Minutes whose load isn't known, those from before hours had moments of it among them, count as of the mean load, where
+-- the line goes through the mean: their spread stays whole. The floor of the spread is half a percent of the mean, and a
+-- millionth where that is nothing. A signal that hardly moves would else turn noise into large deviations.
 select
     equipment_id,
     measurement,
@@ -184,7 +222,15 @@ select
     version_day,
     minute_count,
     baseline_mean,
-    greatest(sqrt(greatest(variance, 0)), 0.005 * abs(baseline_mean), 1e-6) as baseline_std,
+    greatest(
+        sqrt(greatest(
+            variance - coalesce(load_slope * (2 * load_comoment - load_slope * load_m2) / minute_count, 0), 0
+        )),
+        0.005 * abs(baseline_mean),
+        1e-6
+    ) as baseline_std,
+    load_mean,
+    load_slope,
     {{ built_xid() }} as built_xid
-from pooled
+from lines
 where minute_count >= {{ var('baseline_min_minutes') }}

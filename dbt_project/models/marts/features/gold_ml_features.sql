@@ -60,7 +60,9 @@ baselines_held as materialized (
         baselines_of_day.regime,
         baselines_of_day.version_day,
         baselines_of_day.baseline_mean,
-        baselines_of_day.baseline_std
+        baselines_of_day.baseline_std,
+        baselines_of_day.load_mean,
+        baselines_of_day.load_slope
     from (select distinct version_day from wanted) as days
     cross join lateral (
         select * from baselines
@@ -111,7 +113,14 @@ final as (
         completeness.regime,
         {%- for measurement in measurements %}
         {%- for column in feature_columns() %}
+        {%- set window = column | replace('deviation_', '') | replace('m', '') %}
+        {%- if column.startswith('deviation_') %}
+        {#- A third of a window at least: a mean of fewer minutes strays further than those that it is held against. #}
+        case when 3 * completeness.running_{{ window }} >= {{ window }}
+            then {{ measurement }}_measures.{{ column }} end as {{ measurement }}_{{ column }},
+        {%- else %}
         {{ measurement }}_measures.{{ column }} as {{ measurement }}_{{ column }},
+        {%- endif %}
         {%- endfor %}
         {%- endfor %}
         {{ feature_interactions() }}

@@ -203,9 +203,10 @@ final as (
         context.in_maintenance,
         context.load_ratio,
         context.regime,
-        baselines_held.baseline_mean,
+        {{ normal_at_load('baselines_held', 'context.load_ratio') }} as baseline_mean,
         baselines_held.baseline_std,
-        (tag_minutes.value_mean - baselines_held.baseline_mean) / baselines_held.baseline_std as z_score,
+        (tag_minutes.value_mean - {{ normal_at_load('baselines_held', 'context.load_ratio') }})
+        / baselines_held.baseline_std as z_score,
         tags.warning_low,
         tags.warning_high,
         tags.critical_low,
