@@ -144,13 +144,39 @@ due_hours as (
     {%- endif %}
 ),
 
-days as (
+-- What is known to have been a fault isn't normal: the hours about it, for versions that close from when it was known on. But
+-- for a machine that would hardly have others.
+faulty_hours as materialized (
     select
         equipment_id,
-        measurement,
-        position,
-        regime,
-        {{ plant_day('hour', 'time_zone') }} as plant_day,
+        hour,
+        known_at
+    from (
+        select
+            faults.equipment_id,
+            covered.hour,
+            min(faults.known_at) as known_at,
+            count(*) over (partition by faults.equipment_id) as hour_count
+        from {{ ref('int_faults') }} as faults
+        cross join lateral generate_series(
+            {{ utc_hour("faults.fault_at - interval '" ~ var('fault_hours') ~ " hours'") }},
+            faults.fault_at + interval '{{ var("fault_hours") }} hours',
+            interval '1 hour'
+        ) as covered (hour)
+        where faults.fault_at >= {{ first_hour }}
+        group by faults.equipment_id, covered.hour
+    ) as covered_by_faults
+    where 2 * hour_count < extract(epoch from '{{ moment() }}'::timestamptz - {{ first_hour }}) / 3600
+),
+
+days as (
+    select
+        due_hours.equipment_id,
+        due_hours.measurement,
+        due_hours.position,
+        due_hours.regime,
+        {{ plant_day('due_hours.hour', 'due_hours.time_zone') }} as plant_day,
+        {{ plant_day('faulty_hours.known_at', 'due_hours.time_zone') }} as fault_known_on,
         sum(minute_count) as minute_count,
         sum(mean_sum) as mean_sum,
         sum(mean_sumsq) as mean_sumsq,
@@ -160,8 +186,12 @@ days as (
         sum(load_m2 + load_count * load_mean * load_mean) as load_sumsq,
         sum(load_comoment + load_count * load_mean * load_value_mean) as load_product_sum
     from due_hours
-    where minute_count > 0
-    group by equipment_id, measurement, position, regime, {{ plant_day('hour', 'time_zone') }}
+    left join faulty_hours on due_hours.equipment_id = faulty_hours.equipment_id and due_hours.hour = faulty_hours.hour
+    where due_hours.minute_count > 0
+    group by
+        due_hours.equipment_id, due_hours.measurement, due_hours.position, due_hours.regime,
+        {{ plant_day('due_hours.hour', 'due_hours.time_zone') }},
+        {{ plant_day('faulty_hours.known_at', 'due_hours.time_zone') }}
 ),
 
 pooled as (
@@ -188,6 +218,7 @@ pooled as (
             and versions.position = days.position
             and versions.version_day >= days.plant_day
             and versions.version_day - {{ var('baseline_days') }} < days.plant_day
+            and (versions.version_day >= days.fault_known_on) is not true
     group by
         versions.equipment_id, versions.measurement, versions.position, days.regime, versions.version_day
 ),
