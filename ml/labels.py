@@ -180,9 +180,12 @@ def label(
 
     - The last `policy.positive_hours` before an event are its fault, but only where something is out of its normal
       spread: a fault whose signs don't show yet teaches nothing but noise.
-    - Nothing within `policy.clear_days` before an event, or until it is over, counts as normal.
+    - Of two events ahead the nearer one is a window's.
+    - Nothing within `policy.clear_days` before an event, or until it is over, counts as normal. The same holds around a
+      recommendation that was confirmed; its fault is taken to be over a day later, as an event's that has no end.
     - The last `clear_days` before `known_until` (microseconds) do count: their failures can't be known yet.
-    - An answered recommendation is what the operator said, unless an event overrules a rejection.
+    - An answered recommendation is what the operator said, unless an event overrules a rejection. Where those of two
+      recommendations overlap, one that confirms a fault says more than one that rejects another.
     """
     count = len(windows)
     action = np.full(count, CONTINUE, dtype=object)
@@ -194,7 +197,8 @@ def label(
     fault = np.zeros(count, bool)
     rows_of = {name: np.flatnonzero(windows.equipment == name) for name in set(windows.equipment)}
     clear, positive = int(policy.clear_days * 24 * HOUR), int(policy.positive_hours * HOUR)
-    for index, item in enumerate(known):
+    # The nearest event of a window is written last.
+    for index, item in reversed(list(enumerate(known))):
         rows = rows_of.get(item.equipment_id)
         if rows is None or item.at > known_until:
             continue
@@ -203,23 +207,27 @@ def label(
         before = rows[(ends > item.at - positive) & (ends <= item.at)]
         fault[before], action[before], event[before], told[before] = True, item.action, index, item.known
         # A fault that was caught in time says that the failure was at least as far off, not how far.
-        if item.failed and item.mode not in SENSOR_MODES:
-            hours[before] = (item.at - windows.ends[before]) / HOUR
-    shows = _shows(windows, ~doubtful, policy.commissioning_windows)
-    taken = np.where(fault, shows, ~doubtful)
+        if item.mode not in SENSOR_MODES:
+            hours[before] = (item.at - windows.ends[before]) / HOUR if item.failed else np.nan
+    asked_about, near = [], doubtful.copy()
     for answer in answers:
-        rows = rows_of.get(answer.equipment_id)
-        if rows is None:
-            continue
-        rows = rows[(windows.ends[rows] > answer.since) & (windows.ends[rows] <= answer.until)]
+        rows = rows_of.get(answer.equipment_id, np.empty(0, np.int64))
+        ends = windows.ends[rows]
+        asked_about.append(rows[(ends > answer.since) & (ends <= answer.until)])
+        if answer.label == "true_positive":
+            near[rows[(ends > answer.until - clear) & (ends <= answer.until + (24 + 2) * HOUR)]] = True
+    shows = _shows(windows, ~near, policy.commissioning_windows)
+    taken = np.where(fault, shows, ~near)
+    # Those that confirm come last, or what they say of a window would depend on which was given first.
+    for answer, rows in sorted(zip(answers, asked_about, strict=True), key=lambda one: one[0].label == "true_positive"):
         if answer.label == "true_positive":
             rows = rows[~fault[rows]]
             action[rows] = answer.action if answer.action in ACTIONS and answer.action != CONTINUE else NO_PRECEDENT
-            taken[rows] = shows[rows]
+            weight[rows], told[rows], taken[rows] = 1.0, answer.judged_at, shows[rows]
         else:
-            rows = rows[~doubtful[rows]]
-            weight[rows] = REJECTED_WEIGHT
-        told[rows] = np.maximum(told[rows], answer.judged_at)
+            rows = rows[~(doubtful | fault)[rows]]
+            weight[rows], taken[rows] = REJECTED_WEIGHT, True
+            told[rows] = np.maximum(told[rows], answer.judged_at)
     return Labelled(windows, action, hours, weight, event, minutes, asked, told).take(np.flatnonzero(taken))
 
 

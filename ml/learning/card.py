@@ -153,7 +153,8 @@ def _guards(row: dict[str, Any], policy: Policy) -> str:
             " after the split teaches nothing before it.",
             f"- Rows are taken as they were {policy.grace_minutes} minutes after their end at the latest: the vector"
             " that was scored first, else the mart's row if nothing in it came later.",
-            f"- Nothing from {policy.clear_days:g} days before a failure until it is repaired counts as normal.",
+            f"- Nothing from {policy.clear_days:g} days before a failure until it is repaired counts as normal,"
+            " nor from as long before a recommendation that was confirmed until a day after it.",
             f"- Scores are calibrated on rows that taught. Parameters {origin} the held-out time.",
         )
     )
