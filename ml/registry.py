@@ -8,6 +8,7 @@ hash, and asks the registry by REST which version an alias means: a minute impor
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import logging
 import os
@@ -273,8 +274,7 @@ def load(settings: Settings, version: str) -> Scorecard:
     """
     place = folder(settings, version)
     try:
-        manifest = json.loads((place / "manifest.json").read_text())
-        if sha256(place / SCORECARD) == manifest[SCORECARD]:
+        if sha256(place / SCORECARD) == _listed(place).get(SCORECARD):
             with np.load(place / SCORECARD, allow_pickle=False) as arrays:
                 _require_ours(version, str(arrays["contract"]))
                 return Scorecard.from_arrays(dict(arrays))
@@ -282,6 +282,15 @@ def load(settings: Settings, version: str) -> Scorecard:
     except FileNotFoundError:
         _log.info("version %s is not under %s yet; it is fetched from the registry", version, place)
     return _fetch(settings, version)
+
+
+def _listed(place: Path) -> dict[str, str]:
+    """The hashes of a version's files, none where a machine that went down left half of its manifest."""
+    try:
+        listed: dict[str, str] = json.loads((place / "manifest.json").read_text())
+    except ValueError:
+        return {}
+    return listed
 
 
 def _require_ours(version: str, contract: str) -> None:
@@ -314,14 +323,13 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
 
 def aliases(settings: Settings) -> Aliases:
     """Which versions the aliases mean now; the last ones known where the registry is away."""
-    remembered = settings.var / "models" / "aliases.json"
     given = os.environ.get("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{settings.mlflow_port}")
     try:
         known = _ask(given) if given.startswith("http") else _ask_client(settings)
     except (OSError, RegistryError) as error:
-        if remembered.exists():
+        if (remembered := _remembered(settings)) is not None:
             _log.warning("the model registry is away (%s); going on with the last champion known", error)
-            return Aliases(json.loads(remembered.read_text()), registry_away=True)
+            return Aliases(remembered, registry_away=True)
         # Before the registry's server is up for the first time, its database may already answer.
         known = _ask_client(settings)
     _remember(settings, known)
@@ -341,6 +349,14 @@ def ask(settings: Settings) -> Aliases:
     return Aliases(known, registry_away=False)
 
 
+def _remembered(settings: Settings) -> dict[str, str] | None:
+    try:
+        known: dict[str, str] = json.loads((settings.var / "models" / "aliases.json").read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    return known
+
+
 def _remember(settings: Settings, known: dict[str, str]) -> None:
     path = settings.var / "models" / "aliases.json"
     text = json.dumps(known, indent=2) + "\n"
@@ -354,12 +370,16 @@ def _ask(server: str) -> dict[str, str]:
     try:
         with urllib.request.urlopen(address, timeout=3) as response:
             answer = json.load(response)
+            given = answer["registered_model"].get("aliases", [])
+            return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
     except urllib.error.HTTPError as error:
-        if error.code == 404:
+        # Only a registry can say that nothing was ever registered: a proxy's 404 would make all aliases forgotten.
+        if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
             return {}
         raise
-    given = answer["registered_model"].get("aliases", [])
-    return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
+    except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        # Something else at its port, or an answer that broke off.
+        raise RegistryError(f"{server} doesn't answer as a model registry does ({type(error).__name__})") from error
 
 
 def _ask_client(settings: Settings) -> dict[str, str]:

@@ -237,6 +237,9 @@ def test_a_spoilt_cache_is_fetched_again_and_a_spoilt_bundle_refused(
     assert version is not None
     place = registry.folder(trained, version)
     whole = registry.load(trained, version)
+    # As a machine that went down leaves it.
+    (place / "manifest.json").write_text("")
+    assert registry.load(trained, version).machines == whole.machines
     (place / registry.SCORECARD).write_bytes(b"spoilt")
     assert registry.load(trained, version).contract == whole.contract
     assert registry.load(trained, version).machines == whole.machines
