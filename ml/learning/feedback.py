@@ -37,7 +37,7 @@ ON CONFLICT (feedback_id) DO NOTHING
 RETURNING feedback_id
 """
 # A question is no judgment. The windows judged are those of the quarter of an hour that led to the recommendation.
-# An HMI's clock may be ahead: an answer is not later than its row.
+# An HMI's clock may be ahead or behind: an answer is not later than its row, nor earlier than what it answers.
 _LABEL = """
 INSERT INTO ml.labels (equipment_id, from_ts, to_ts, label, action_code, source, source_id, judged_by, judged_at)
 SELECT f.equipment_id, f.recommendation_timestamp - interval '15 minutes', f.recommendation_timestamp,
@@ -45,7 +45,8 @@ SELECT f.equipment_id, f.recommendation_timestamp - interval '15 minutes', f.rec
         WHEN 'executed' THEN 'true_positive' WHEN 'rejected' THEN 'false_positive' ELSE 'undecided'
     END,
     CASE f.operator_action WHEN 'executed' THEN coalesce(f.action_code, r.action_code) END,
-    'feedback', f.feedback_id, f.operator_id, least(f.action_timestamp, f.created_at)
+    'feedback', f.feedback_id, f.operator_id,
+    greatest(least(f.action_timestamp, f.created_at), f.recommendation_timestamp)
 FROM raw.operator_feedback AS f
 LEFT JOIN serving.recommendations_serving AS r USING (recommendation_id)
 WHERE f.operator_action <> 'ask_ai_why'
@@ -54,7 +55,7 @@ ON CONFLICT (source, source_id) DO NOTHING
 RETURNING label_id
 """
 # Answered stretches that a record of the CMMS may say something about since the last run: a row that came or changed,
-# what it said before it changed, and one whose time to be known has come.
+# what it said before it changed, and one whose time to be known, or to be done, has come.
 _TOUCHED = """
 WITH told AS (
     SELECT equipment_id, failed_at AS at FROM raw.cmms_failures
@@ -66,6 +67,9 @@ WITH told AS (
     WHERE (loaded_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
             AND NOT pg_visible_in_snapshot(loaded_xid, %(since)s::pg_snapshot))
         OR (available_at > %(last)s AND available_at <= %(moment)s)
+    UNION ALL
+    SELECT equipment_id, opened_at FROM raw.cmms_work_orders
+    WHERE completed_at > %(last)s AND completed_at <= %(moment)s AND available_at <= %(last)s
     UNION ALL
     SELECT row ->> 'equipment_id', coalesce(row ->> 'failed_at', row ->> 'opened_at')::timestamptz FROM raw.former_rows
     WHERE changed_xid >= pg_snapshot_xmin(%(since)s::pg_snapshot)
