@@ -22,7 +22,7 @@ class Policy(Drawing):
     persistence_minutes: int = Field(3, ge=1, description="the confirming window is at most this much older")
     stale_minutes: int = Field(10, ge=1, description="older windows are scored but raise nothing")
     dedup_minutes: int = Field(5, ge=0, description="a machine gets no second recommendation within")
-    quiet_minutes: int = Field(60, ge=0, description="an answered machine raises nothing of the same severity for")
+    quiet_minutes: int = Field(60, ge=0, description="after an answer the machine raises nothing of that severity for")
     expire_minutes: int = Field(30, ge=1, description="an open recommendation expires once the score was low for")
     alarms_per_hour: int = Field(6, ge=1, description="ISA-18.2: what an operator can respond to")
     operators: int = Field(1, ge=1, description="how many watch a plant at a time; each adds its alarms an hour")

@@ -254,18 +254,25 @@ def _say_what_is_held_back(
 
 
 def _shown_lately(connection: psycopg.Connection, moment: datetime, policy: Policy) -> dict[str, list[Shown]]:
-    """Open recommendations of any age and all of the last hours, by machine, oldest first."""
+    """Open recommendations of any age, all of the last hours and what was answered in them, by machine, oldest first.
+
+    An answer counts from when it came, also where the run works for a moment just before that.
+    """
     since = moment - timedelta(minutes=max(policy.quiet_minutes, policy.dedup_minutes, 60))
     rows = connection.execute(
-        "SELECT s.equipment_id, s.recommendation_id, s.timestamp, s.severity, s.status, s.anomaly_score, kept.cause"
+        "SELECT s.equipment_id, s.recommendation_id, s.timestamp, s.severity, s.status, s.anomaly_score, kept.cause,"
+        " (SELECT max(a.created_at) FROM serving.operator_answers AS a WHERE a.recommendation_id = s.recommendation_id"
+        " AND a.operator_action = s.status)"
         " FROM serving.recommendations_serving AS s LEFT JOIN LATERAL (SELECT r.cause FROM ml.recommendations AS r"
         " WHERE r.shown_as = s.recommendation_id ORDER BY r.action_code = %s, r.timestamp LIMIT 1) AS kept ON true"
-        " WHERE s.status IN ('pending', 'deferred') OR (s.timestamp > %s AND s.timestamp <= %s) ORDER BY s.timestamp",
-        (NO_PRECEDENT, since, moment),
+        " WHERE s.status IN ('pending', 'deferred') OR (s.timestamp > %s AND s.timestamp <= %s)"
+        " OR s.recommendation_id IN (SELECT a.recommendation_id FROM serving.operator_answers AS a"
+        " WHERE a.created_at > %s) ORDER BY s.timestamp",
+        (NO_PRECEDENT, since, moment, since),
     )
     shown: dict[str, list[Shown]] = {}
-    for machine, name, at, grade, status, score, cause in rows:
-        shown.setdefault(machine, []).append(Shown(name, at, grade, status, score, causes.read(cause)))
+    for machine, name, at, grade, status, score, cause, answered_at in rows:
+        shown.setdefault(machine, []).append(Shown(name, at, grade, status, score, causes.read(cause), answered_at))
     return shown
 
 

@@ -33,6 +33,7 @@ class Shown:
     status: str
     score: float
     cause: Cause | None
+    answered_at: datetime | None = None  # when the last answer that decided it came; not of what was set otherwise
 
     @property
     def open(self) -> bool:
@@ -149,7 +150,9 @@ def _held(verdict: Verdict, machine: list[Shown], moment: datetime, policy: Poli
     answered = [
         row
         for row in alike
-        if row.status in ("executed", "rejected") and row.timestamp > quiet and RANK[row.severity] >= RANK[grade]
+        if row.status in ("executed", "rejected")
+        and (row.answered_at or row.timestamp) > quiet
+        and RANK[row.severity] >= RANK[grade]
     ]
     if answered:
         return f"answered: {answered[-1].recommendation_id} was {answered[-1].status} within {policy.quiet_minutes} min"

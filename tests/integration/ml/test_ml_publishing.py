@@ -135,7 +135,20 @@ def test_an_answered_machine_is_quiet_for_a_while(site: Settings, score: Scores,
     admin.execute("UPDATE serving.recommendations_serving SET status = 'executed'")
     for minute in (80, 81):
         score("PUMP-1", NOON + minute * MINUTE, 0.8)
-    assert len(publish(site, NOON + 81 * MINUTE, RULES).shown) == 1
+    (last,) = publish(site, NOON + 81 * MINUTE, RULES).shown
+    # This one was open for over an hour before somebody saw to it.
+    given = NOON + 150 * MINUTE
+    admin.execute(
+        "INSERT INTO serving.operator_answers (feedback_id, recommendation_id, equipment_id, recommendation_timestamp,"
+        " operator_action, action_timestamp, created_at) VALUES ('a', %s, 'PUMP-1', %s, 'executed', %s, %s)",
+        (last, NOON + 81 * MINUTE, given, given),
+    )
+    admin.execute("UPDATE serving.recommendations_serving SET status = 'executed'")
+    for minute in (151, 152, 208, 209, 210):
+        score("PUMP-1", NOON + minute * MINUTE, 0.8)
+    held = [publish(site, NOON + minute * MINUTE, RULES).held for minute in (152, 209)]
+    assert held == [{"not confirmed": 1, "answered": 1}] * 2, "quiet from the answer on"
+    assert len(publish(site, NOON + 210 * MINUTE, RULES).shown) == 1
 
 
 def test_another_cause_on_the_machine_is_another_recommendation(
