@@ -261,7 +261,10 @@ def _store(
     moment: datetime,
     contract: str,
 ) -> int:
-    """Store the scores of windows that have none by this version in this role; returns how many."""
+    """Store the scores of windows that have none in this role; returns how many.
+
+    A challenger's are those of its version. A champion's stand when another becomes champion: a window has one.
+    """
     if not len(windows):
         return 0
     current = connection.execute(
@@ -269,9 +272,9 @@ def _store(
         SELECT s.equipment_id, s.window_end
         FROM unnest(%s::text[], %s::timestamptz[]) AS w (equipment_id, window_end)
         JOIN ml.scores AS s USING (equipment_id, window_end)
-        WHERE s.model_version = %s AND s.role = %s AND s.superseded_at IS NULL
+        WHERE s.role = %s AND (s.model_version = %s OR s.role = 'champion') AND s.superseded_at IS NULL
         """,
-        (windows.equipment.tolist(), [windows.end(i) for i in range(len(windows))], version, role),
+        (windows.equipment.tolist(), [windows.end(i) for i in range(len(windows))], role, version),
     )
     known = set(current.fetchall())
     fresh = [row for row in range(len(windows)) if (str(windows.equipment[row]), windows.end(row)) not in known]

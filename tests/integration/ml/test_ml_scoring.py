@@ -38,7 +38,9 @@ def test_without_a_champion_it_says_how_to_make_one(site: Settings) -> None:
         scoring.score(site, NOON)
 
 
-def test_each_window_is_scored_once(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
+def test_each_window_is_scored_once(
+    trained: Settings, build: Fill, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moment = START + timedelta(days=1)
     assert scoring.score(trained, moment).scored == 180, "the first run takes the last hour"
     assert scoring.score(trained, moment).windows == 0
@@ -50,6 +52,18 @@ def test_each_window_is_scored_once(trained: Settings, build: Fill, admin: psyco
     assert (result.windows, result.scored, result.superseded) == (6, 6, 0)
     kept = admin.execute("SELECT count(*), count(DISTINCT contract) FROM ml.scored_features").fetchone()
     assert kept == (186, 1)
+    # Built again from the same readings once another is champion: what was said stands, and is said once.
+    shutil.copytree(registry.folder(trained, "1"), registry.folder(trained, "2"))
+    monkeypatch.setattr(registry, "aliases", lambda _: registry.Aliases({"champion": "2", "challenger": "1"}, False))
+    build(moment + MINUTE, moment + 2 * MINUTE)
+    result = scoring.score(trained, moment + 2 * MINUTE)
+    assert (result.windows, result.scored, result.superseded) == (3, 0, 0)
+    build(moment + 2 * MINUTE, moment + 3 * MINUTE)
+    assert scoring.score(trained, moment + 3 * MINUTE).scored == 3
+    standing = admin.execute(
+        "SELECT role, model_version, count(*) FROM ml.scores WHERE superseded_at IS NULL GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    assert standing.fetchall() == [("challenger", "1", 6), ("champion", "1", 186), ("champion", "2", 3)]
 
 
 def averages_shown(admin: psycopg.Connection) -> dict[str, tuple[Any, ...]]:
