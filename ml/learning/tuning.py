@@ -84,7 +84,9 @@ def tune(settings: Settings, moment: datetime, policy: Policy | None = None) -> 
         with _study(settings, name, policy) as study:
             _search(study, parts, sample.step, policy, chosen(connection, moment, from_micros(border))[1])
             result = _result(study, policy, time.perf_counter() - began)
-        _record(connection, result, name, moment, sample, border, len(parts), policy)
+        # One that compared nothing doesn't take its place from a search that did.
+        if result.tuning_id is not None:
+            _record(connection, result, name, moment, sample, border, len(parts), policy)
     return result
 
 
@@ -216,15 +218,26 @@ def _result(study: optuna.Study, policy: Policy, seconds: float) -> TuningResult
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     pruned = sum(trial.state is TrialState.PRUNED for trial in trials)
     own = [float(trial.value or 0.0) for trial in complete if trial.params == _defaults()]
+    made = len(complete) + pruned
+    budget = (
+        f"its budget of {policy.tuning_trials} trials and {policy.tuning_minutes:g} minutes ended before {{}} finished,"
+        f" trials made: {made}; the next search on the same rows goes on with them. More is allowed by"
+        " MILLWRIGHT_ML_TUNING_TRIALS and MILLWRIGHT_ML_TUNING_MINUTES, or --trials and --minutes"
+    )
     if not own:
-        raise ModelError(f"study {study.study_name} has no trial of the built-in parameters to compare with")
+        raise ModelError(f"study {study.study_name}: {budget.format('the one of the built-in parameters was')}")
     default, best = own[0], study.best_trial
+    if made == len(own):
+        reason = f"no search: {budget.format('any but that of the built-in parameters was')}"
+        return TuningResult(None, made, pruned, default, default, {}, False, reason, seconds)
     value = float(best.value or 0.0)
     adopted = value >= default + policy.tuning_gain
     words = f"{value:.4f} over {len(complete)} trials and {pruned} pruned, {default:.4f} with the built-in parameters"
+    if made < policy.tuning_trials:
+        words += f", when {policy.tuning_minutes:g} minutes were over before {policy.tuning_trials} trials were made"
     verdict = "adopted" if adopted else f"not adopted: a gain of less than {policy.tuning_gain:g}"
     return TuningResult(
-        f"{study.study_name.rsplit('-', 1)[1]}-{uuid.uuid4().hex[:8]}", len(complete) + pruned, pruned, default, value,
+        f"{study.study_name.rsplit('-', 1)[1]}-{uuid.uuid4().hex[:8]}", made, pruned, default, value,
         dict(best.params), adopted, f"{words}; {verdict}", seconds,
     )  # fmt: skip
 

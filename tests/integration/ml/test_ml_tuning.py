@@ -79,6 +79,17 @@ def test_a_search_gives_up_what_falls_behind_and_stops_when_its_minutes_are_over
 
         return SimpleNamespace(scorecard=SimpleNamespace(score=score))
 
+    # Time for the built-in parameters alone: nothing is compared, and nothing is said to have been.
+    monkeypatch.setattr(tuning, "fit", lambda *given: time.sleep(0.2) or made_up(*given))  # type: ignore[func-returns-value]
+    hurried = quick.model_copy(update={"tuning_trials": 100, "tuning_minutes": 0.1 / 60})
+    ended = tuning.tune(with_past, NOON, hurried)
+    assert (ended.tuning_id, ended.trials, ended.adopted) == (None, 1, False)
+    assert ended.reason.startswith(
+        "no search: its budget of 100 trials and 0.00166667 minutes ended before any but that of the built-in"
+        " parameters was finished, trials made: 1; the next search on the same rows goes on with them. More is allowed"
+    )
+    assert admin.execute("SELECT count(*) FROM ml.tunings").fetchone() == (0,)
+
     monkeypatch.setattr(tuning, "fit", made_up)
     result = tuning.tune(with_past, NOON, quick.model_copy(update={"tuning_trials": 5}))
     assert (result.trials, result.pruned) == (5, 2)
@@ -90,7 +101,9 @@ def test_a_search_gives_up_what_falls_behind_and_stops_when_its_minutes_are_over
     # Of a hundred trials there is time for one, which is finished though it takes longer than that.
     monkeypatch.setattr(tuning, "fit", lambda *given: time.sleep(1.1) or made_up(*given))  # type: ignore[func-returns-value]
     hurried = quick.model_copy(update={"tuning_trials": 100, "tuning_minutes": 1 / 60})
-    assert tuning.tune(with_past, NOON, hurried).trials == 6
+    result = tuning.tune(with_past, NOON, hurried)
+    assert result.trials == 6
+    assert "when 0.0166667 minutes were over before 100 trials were made" in result.reason
 
 
 def test_the_held_out_time_is_not_searched_on(with_past: Settings, admin: psycopg.Connection, quick: Policy) -> None:

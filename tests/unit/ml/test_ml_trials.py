@@ -10,6 +10,8 @@ import numpy as np
 import optuna
 import pytest
 
+from ml import tuning
+from ml.errors import ModelError
 from ml.labels import HOUR
 from ml.learning import tuning
 from ml.learning.sampling import Sample
@@ -78,3 +80,16 @@ def test_a_trial_behind_the_median_is_given_up_after_a_fold(sample: Sample, monk
     assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 3 + ["PRUNED"]
     assert fitted == [10] * 3 + [11] * 3 + [12] * 3 + [4]
     assert study.best_value > 0.9
+
+
+def test_a_search_that_ended_before_the_built_in_parameters_were_tried_says_what_ended_it() -> None:
+    study = optuna.create_study(study_name="rows", direction="maximize")
+    others = tuning._defaults() | {"max_depth": 5}
+    study.enqueue_trial(others)
+    study.optimize(lambda trial: float(tuning._suggest(trial)["trees"]), n_trials=1)
+    with pytest.raises(
+        ModelError,
+        match=r"study rows: its budget of 24 trials and 45 minutes ended before the one of the built-in parameters was "
+        r"finished, trials made: 1.*More is allowed by MILLWRIGHT_ML_TUNING_TRIALS and MILLWRIGHT_ML_TUNING_MINUTES",
+    ):
+        tuning._result(study, POLICY, 1.0)
