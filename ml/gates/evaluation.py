@@ -33,8 +33,9 @@ def evaluate(scorecard: Scorecard, held_out: Labelled, step: int) -> dict[str, f
     `precision`, `recall` and `false_alarm_rate` are of minutes; `event_recall` counts failures that an alert came
     before; `alarm_rate` and `chatter_rate` are episodes, and chattering ones, a machine-week of running time, as far as
     the rows show them: but for the hours before failures they lie ten minutes apart or more, and what comes and goes
-    faster is not seen. Rows that are there for their answer count for their minutes and for no episode: only a
-    champion's own alarms are answered, and a candidate's elsewhere would be looked at less closely.
+    faster is not seen, but for gate 2 in the minutes of the shadow. Rows that are there for their answer count for
+    their minutes and for no episode: only a champion's own alarms are answered, and a candidate's elsewhere would be
+    looked at less closely.
 
     `episodes_weekly_*` are false-alarm episodes a machine-week from each band on, stated and as measured on normal
     rows, with an interval; `action_accuracy` is over positive windows that were raised, as are the Brier score of the

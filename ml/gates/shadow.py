@@ -1,6 +1,6 @@
 """What champion and challenger said of the same live time, and what became of it: the figures of gate 2.
 
-Failures, false alarms, answers that both would have got, and, where a share of machine-weeks is drawn for the
+Failures, false alarms, chatter, answers that both would have got, and, where a share of machine-weeks is drawn for the
 challenger, the answers to its own recommendations. The evidence is sequential: `ml.gates.sequential`, ADR 30.
 """
 
@@ -14,9 +14,11 @@ import psycopg
 from numpy.typing import NDArray
 
 from ml.calibration import ALERT_THRESHOLD
+from ml.episodes import MERGE_MINUTES
 from ml.features import from_micros, micros
 from ml.gates import sequential
 from ml.gates.criteria import Criterion, Decision, at_least, at_most, say, words
+from ml.gates.evaluation import CHATTER
 from ml.labels import HOUR, Event, events
 from ml.policy import Policy
 
@@ -24,8 +26,8 @@ from ml.policy import Policy
 COVERED = 0.9
 # Fewer answers on which both agree say nothing.
 ENOUGH_ANSWERS = 10
-# Three kinds of evidence may refuse a challenger, each with a third of the error.
-REFUSALS = 3
+# Four kinds of evidence may refuse a challenger, each with a quarter of the error.
+REFUSALS = 4
 DAY = timedelta(days=1)
 
 _DAYS = """
@@ -38,6 +40,36 @@ WHERE superseded_at IS NULL AND window_end > %(since)s AND window_end <= %(momen
     AND (role, model_version) IN (('challenger', %(challenger)s), ('champion', %(champion)s))
 GROUP BY 1, 2
 ORDER BY 2, 1
+"""
+# Of machine-days those on which an alarm came on as often as a chattering one does, by every minute that was scored:
+# the rows that a training draws lie ten minutes apart and show none of it. Episodes are those of `ml.episodes`.
+_CHATTER = """
+WITH scored AS (
+    SELECT d.number, s.role, s.window_end, s.anomaly_score >= %(alert)s AS raised
+    FROM unnest(%(machines)s::text[], %(days)s::timestamptz[]) WITH ORDINALITY AS d (equipment_id, day, number)
+    JOIN ml.scores AS s ON s.equipment_id = d.equipment_id AND s.window_end >= d.day
+        AND s.window_end < d.day + interval '24 hours'
+    WHERE s.superseded_at IS NULL AND s.window_end > %(since)s AND s.window_end <= %(moment)s
+        AND (s.role, s.model_version) IN (('challenger', %(challenger)s), ('champion', %(champion)s))
+),
+steps AS (
+    SELECT number, role, window_end, raised AND lag(raised) OVER steps IS NOT TRUE AS comes_on,
+        raised AND (window_end - max(window_end) FILTER (WHERE raised) OVER (
+            steps ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) <= %(merge)s) IS NOT TRUE AS begins
+    FROM scored WINDOW steps AS (PARTITION BY number, role ORDER BY window_end)
+),
+numbered AS (
+    SELECT number, role, comes_on,
+        count(*) FILTER (WHERE begins) OVER (PARTITION BY number, role ORDER BY window_end) AS episode
+    FROM steps
+),
+chattering AS (
+    SELECT number, role FROM numbered
+    GROUP BY number, role, episode
+    HAVING count(*) FILTER (WHERE comes_on) >= %(chatter)s
+)
+SELECT DISTINCT number - 1, role FROM chattering
 """
 _FAILURES = """
 SELECT count(*) FILTER (WHERE s.role = 'challenger'), count(*) FILTER (WHERE s.role = 'champion'),
@@ -107,6 +139,7 @@ class Watched:
     failures: Pairs
     false_days: Pairs  # machine-days that nothing came of, 1 where an alarm was raised on it
     false_alarm_rate: tuple[float | None, float | None]  # share of those days' windows
+    chatter: Pairs  # machine-days, 1 where an alarm chattered on it
     answered: Answers  # the champion's recommendations
     agreed: Answers  # those of them that the challenger raised too
     own: Answers  # the challenger's, in machine-weeks drawn for it
@@ -138,6 +171,16 @@ def watch(
         row for row in days
         if _covered(row[2], row[3]) and _clear(row[1], by_machine.get(row[0], []), moment, policy)
     ]  # fmt: skip
+    whole = [row for row in days if _covered(row[2], row[3]) and row[1] + DAY <= moment]
+    noisy = [index for index, row in enumerate(whole) if max(row[4], row[5]) >= CHATTER]
+    chattered = connection.execute(
+        _CHATTER,
+        parameters | {
+            "machines": [whole[index][0] for index in noisy], "days": [whole[index][1] for index in noisy],
+            "merge": timedelta(minutes=MERGE_MINUTES), "chatter": CHATTER,
+        },
+    ).fetchall()  # fmt: skip
+    chattering = {(noisy[number], role) for number, role in chattered}
     answers = {key: Answers() for key in ("answered", "agreed", "own")}
     for published_by, right, raised, count in connection.execute(_ANSWERS, parameters):
         given = Answers(count, 0) if right else Answers(0, count)
@@ -156,6 +199,7 @@ def watch(
             sum(row[4] for row in clear) / judged[0] if judged[0] else None,
             sum(row[5] for row in clear) / judged[1] if judged[1] else None,
         ),
+        chatter=_pairs(*([(n, role) in chattering for n in range(len(whole))] for role in ("challenger", "champion"))),
         **answers,
     )
 
@@ -186,10 +230,15 @@ def judge(watched: Watched, challenger: str, champion: str, policy: Policy) -> D
     )
     seen = failures.challenger - failures.champion
     quiet = days.champion - days.challenger
+    steady = watched.chatter.champion - watched.chatter.challenger
     for_it = (
         *_evidence("failures", f"{len(failures)} failures", failures, seen, policy.failure_margin, policy),
         *_evidence("false_alarms", f"{len(days)} clear machine-days", days, quiet, policy.false_alarm_margin, policy),
-    )
+        *_evidence(
+            "chatter", f"{len(watched.chatter)} machine-days looked at for chatter", watched.chatter, steady,
+            policy.false_alarm_margin, policy, did="chattered on",
+        ),
+    )  # fmt: skip
     rate, their_rate = watched.false_alarm_rate
     judged = (
         *(c for c in for_it if not c.name.endswith("_against")),
@@ -213,7 +262,13 @@ def judge(watched: Watched, challenger: str, champion: str, policy: Policy) -> D
 
 
 def _evidence(
-    name: str, things: str, pairs: Pairs, differences: NDArray[np.float64], margin: float, policy: Policy
+    name: str,
+    things: str,
+    pairs: Pairs,
+    differences: NDArray[np.float64],
+    margin: float,
+    policy: Policy,
+    did: str = "raised",
 ) -> tuple[Criterion, Criterion, Criterion]:
     """The shares, the evidence that it is no worse by `margin` than the champion, and the evidence that it is."""
     own, theirs = pairs.shares()
@@ -223,7 +278,7 @@ def _evidence(
     return (
         Criterion(
             f"{name}_share", own, theirs, None, True,
-            f"of {things} the challenger raised {say(own)}, the champion {say(theirs)}",
+            f"of {things} the challenger {did} {say(own)}, the champion {say(theirs)}",
         ),
         Criterion(
             f"{name}_evidence", no_worse, None, needed, enough,

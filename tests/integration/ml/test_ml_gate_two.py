@@ -68,7 +68,8 @@ def test_one_that_sees_what_the_champion_sees_is_promoted_once(
     assert decision.outcome == "champion", decision.reason
     assert registry.aliases == {"champion": "2", "previous": "1"}
     shares = {c.name: (c.candidate, c.champion) for c in decision.criteria if c.name.endswith("_share")}
-    assert shares == {"failures_share": (pytest.approx(5 / 6), pytest.approx(5 / 6)), "false_alarms_share": (0, 0)}
+    seen = (pytest.approx(5 / 6), pytest.approx(5 / 6))
+    assert shares == {"failures_share": seen, "false_alarms_share": (0, 0), "chatter_share": (0, 0)}
     # Again for the same moment: the same, and no second row.
     before = admin.execute("SELECT count(*) FROM ml.promotions").fetchone()
     assert decisions.promote(warehouse, NOW, RULES) == decision
@@ -96,6 +97,41 @@ def test_one_that_raises_false_alarms_loses_its_place(
     decision = decisions.promote(warehouse, NOW, RULES)
     assert decision.outcome == "refused" and "clear machine-days: evidence that it is worse" in decision.reason
     assert "challenger" not in registry.aliases
+
+
+def test_one_that_chatters_within_what_the_grid_shows_loses_its_place(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    """Both raise the same quarter of an hour of the same days; the challenger lets go of it every other minute."""
+    watched(admin, 8)
+    admin.execute(
+        "INSERT INTO ml.scores (equipment_id, window_end, model_version, role, anomaly_score, action_code, confidence,"
+        " moment) SELECT 'M' || n, at, v.version, v.role,"
+        " CASE WHEN v.version = '1' OR extract(minute FROM at)::integer %% 2 = 1 THEN 0.95 ELSE 0.1 END,"
+        " 'reduce_speed', 0.9, at FROM generate_series(1, 8) AS n, generate_series(0, 19) AS d,"
+        " (VALUES ('1', 'champion'), ('2', 'challenger')) AS v (version, role),"
+        " LATERAL generate_series(%(at)s + d * interval '1 day', %(at)s + d * interval '1 day' + interval '14 min',"
+        " '1 min') AS at",
+        {"at": SINCE + timedelta(hours=2, minutes=1)},
+    )
+    decision = gates.promote(warehouse, NOW, RULES)
+    found = {c.name: c for c in decision.criteria}
+    assert (found["chatter_share"].candidate, found["chatter_share"].champion) == (pytest.approx(160 / 280), 0)
+    assert found["chatter_share"].reason.startswith(
+        "of 280 machine-days looked at for chatter the challenger chattered"
+    )
+    assert found["false_alarms_share"].candidate == found["false_alarms_share"].champion == pytest.approx(160 / 224)
+    assert decision.outcome == "refused" and not found["chatter_against"].passed
+    assert found["false_alarms_against"].passed
+    # Three alarms a day, more than an hour apart, are three and none that chatters.
+    registry.aliases["challenger"] = "2"
+    admin.execute("DELETE FROM ml.scores WHERE extract(minute FROM window_end) > 0")
+    for hour in (3, 6, 9):
+        for day in range(20):
+            at = SINCE + day * DAY + timedelta(hours=hour)
+            raises(admin, "challenger", "1-8", at - timedelta(minutes=1), at)
+    found = {c.name: c for c in gates.promote(warehouse, NOW + timedelta(hours=1), RULES).criteria}
+    assert found["chatter_share"].candidate == 0 and found["chatter_evidence"].passed
 
 
 def test_a_day_counts_as_clear_only_when_a_week_without_a_failure_followed(
