@@ -46,7 +46,9 @@ def challenge(settings: Settings, training_id: str, moment: datetime, policy: Po
             (training_id,),
         ).fetchone()
         if run is None:
-            raise ModelError(f"there is no training {training_id!r}; python -m ml history lists them")
+            last = connection.execute("SELECT training_id FROM ml.training_runs ORDER BY started_at DESC LIMIT 5")
+            known_ones = ", ".join(name for (name,) in last) or "none; python -m ml train makes one"
+            raise ModelError(f"there is no training {training_id!r}; the last ones are {known_ones}")
         outcome, reason, candidate, rows, positives = run
         if (before := recorded(connection, CHALLENGER, moment, candidate, training_id)) is not None:
             return before
@@ -198,8 +200,10 @@ def promote(
     and writes nothing. Raises ModelError where a person can't promote it: the row is kept.
     """
     policy = policy or Policy()
-    if by is not None and not reason:
+    if by is not None and not (reason or "").strip():
         raise ModelError("a promotion by hand needs a reason: --reason 'why'")
+    if by is None and reason is not None:
+        raise ModelError("a reason goes with a promotion by hand: --by-hand; the gate gives its own")
     with _alone(settings, moment) as (connection, known):
         champion, challenger = known[CHAMPION], known[CHALLENGER]
         if by is None and (before := recorded(connection, "promote", moment, None, of_any=True)) is not None:
@@ -267,6 +271,8 @@ def rollback(settings: Settings, moment: datetime, by: str, reason: str) -> Deci
     A second one has nowhere to go back to: RegistryError. One to a version that sees other features than the mart has
     is refused: ContractError, and the row is kept.
     """
+    if not reason.strip():
+        raise ModelError("a rollback needs a reason: --reason 'why'")
     with _alone(settings, moment) as (connection, known):
         champion, previous = known[CHAMPION], known[PREVIOUS]
         if previous is None or previous == champion:

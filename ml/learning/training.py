@@ -159,7 +159,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
         return run.result("refused", refusal)
     # Asked before minutes of fitting are spent on what couldn't be kept.
     registry.require(settings)
-    champion = registry.aliases(settings)[registry.CHAMPION]
+    champion = registry.ask(settings)[registry.CHAMPION]
     border = from_micros(sampling.split_at(sample, policy))
     run.tuning_id, parameters = chosen(connection, run.moment, border)
     ahead, ahead_later, edges = sampling.split_ahead(sample, policy)
@@ -187,9 +187,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
             evaluation.store(connection, run.training_id, champion, stretch, theirs)
         if bootstrap and card is None:
             before = "there was no champion" if champion is None else f"champion {champion} has other inputs"
-            _first(connection, run.version, run.moment, f"{before}; {reason}")
-            # Last, so that no alias is left on a version that has no row.
-            registry.set_aliases(settings, {registry.CHAMPION: run.version})
+            _first(settings, connection, run.version, champion, run.moment, f"{before}; {reason}")
     return run.result("trained", reason)
 
 
@@ -287,9 +285,22 @@ def _tags(run: _Run) -> dict[str, str]:
     }
 
 
-def _first(connection: psycopg.Connection, version: str, moment: datetime, reason: str) -> None:
+def _first(
+    settings: Settings,
+    connection: psycopg.Connection,
+    version: str,
+    before: str | None,
+    moment: datetime,
+    reason: str,
+) -> None:
+    """Make `version` champion in the place of `before`, unless a gate made another one while it was trained."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('ml.gates'))")
+    if registry.ask(settings)[registry.CHAMPION] != before:
+        return
     connection.execute(
         "INSERT INTO ml.promotions (moment, gate, candidate_version, criterion, passed, decision, reason)"
         " VALUES (%s, 'first_model', %s, 'decision', true, 'champion', %s)",
         (moment, version, reason),
     )
+    # Last, so that no alias is left on a version that has no row.
+    registry.set_aliases(settings, {registry.CHAMPION: version})

@@ -138,7 +138,7 @@ def test_no_candidate_too_few_rows_and_no_fault_are_refused(
     second = decisions.challenge(warehouse, "one class", SINCE, RULES)
     assert second.outcome == "refused" and "positive_rows 0 misses 1" in second.reason
     assert decided(admin) == [("challenger", "refused", version) for version in (None, None, "2")]
-    with pytest.raises(ModelError, match="no training 'none'"):
+    with pytest.raises(ModelError, match="no training 'none'; the last ones are fewer, one class, few"):
         decisions.challenge(warehouse, "none", SINCE, RULES)
 
 

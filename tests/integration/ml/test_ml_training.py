@@ -15,6 +15,8 @@ from ml.gates import decisions
 from ml.learning import feedback, history, training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
+from tests.integration.ml.shadowing import decisions, in_memory
+from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
 DAY = timedelta(days=1)
@@ -92,6 +94,18 @@ def test_a_champion_that_no_longer_fits_the_code_is_replaced_by_a_bootstrap(
     assert registry.aliases(with_past)[registry.CHAMPION] == last.model_version
     reason = admin.execute("SELECT reason FROM ml.promotions ORDER BY promotion_id DESC LIMIT 1").fetchone()
     assert reason is not None and reason[0].startswith(f"champion {first.model_version} has other inputs")
+
+
+def test_a_champion_that_a_gate_made_during_a_bootstrap_stays(
+    warehouse: Settings, admin: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 3 was trained in the place of 1, which can't score; meanwhile somebody promoted 2."""
+    one = in_memory(monkeypatch, champion="2", previous="1")
+    with connect(warehouse, Role.SCORE) as connection:
+        training._first(warehouse, connection, "3", "1", NOON, "champion 1 has other inputs")
+        assert one.aliases == {"champion": "2", "previous": "1"} and decisions(admin) == []
+        training._first(warehouse, connection, "3", "2", NOON, "champion 2 has other inputs")
+    assert one.aliases["champion"] == "3" and decisions(admin) == [("first_model", "champion", "3")]
 
 
 def test_of_two_trainings_at_once_one_is_told_to_wait(
