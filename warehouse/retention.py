@@ -20,6 +20,11 @@ _SEEN = (
     "changed_xid < (SELECT pg_snapshot_xmin(w.snapshot) FROM ops.watermarks AS w, pg_control_system() AS c"
     " WHERE w.pipeline = 'transform' AND w.system_identifier = c.system_identifier)"
 )
+# Drift is held against what a champion learnt, however long ago that was, and may yet be against a challenger's.
+_NEVER_PASSED = (
+    "NOT EXISTS (SELECT FROM ml.promotions AS p WHERE p.candidate_version = reference.model_version"
+    " AND p.criterion = 'decision' AND p.passed)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ KEPT_FOR = (
     Rows("ml.recommendations", "created_at", "recommendation_retention_days"),
     Rows("ml.scores", "window_end", "recommendation_retention_days"),
     Rows("ml.drift", "moment", "recommendation_retention_days"),
+    Rows("ml.reference", "kept_at", "recommendation_retention_days", _NEVER_PASSED),
     Rows("ops.pipeline_metrics", "measured_at", "metrics_retention_days"),
     Rows("ops.transform_runs", "started_at", "metrics_retention_days"),
     Rows("ops.data_quality_results", "checked_at", "recommendation_retention_days"),

@@ -80,6 +80,26 @@ def test_answers_outlive_the_recommendations_that_they_are_about(
     assert count(admin, "serving.operator_answers") == 2
 
 
+def test_what_a_champion_learnt_stays_and_what_a_refused_candidate_did_goes(
+    warehouse: Settings, admin: psycopg.Connection
+) -> None:
+    for version, decision in (("1", "champion"), ("2", "refused"), ("3", None)):
+        admin.execute(
+            "INSERT INTO ml.reference (model_version, equipment_id, feature, row_count, day_count, missing_share,"
+            " missing_spread, spread, quantiles, edges, shares, kept_at)"
+            " VALUES (%s, '', 'load_ratio', 1, 1, 0, 0, 1, '{}', '{}', '{}', %s)",
+            (version, before(200)),
+        )
+        if decision is not None:
+            admin.execute(
+                "INSERT INTO ml.promotions (moment, gate, candidate_version, criterion, passed, decision, reason)"
+                " VALUES (%s, 'challenger', %s, 'decision', %s, %s, 'x')",
+                (before(200), version, decision == "champion", decision),
+            )
+    assert keep_rows(warehouse, MOMENT)["ml.reference"] == 2
+    assert admin.execute("SELECT model_version FROM ml.reference").fetchall() == [("1",)]
+
+
 def test_what_a_row_was_stays_until_the_transform_has_seen_the_change(
     warehouse: Settings, admin: psycopg.Connection
 ) -> None:
