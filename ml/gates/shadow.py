@@ -20,6 +20,7 @@ from ml.gates import sequential
 from ml.gates.criteria import Criterion, Decision, at_least, at_most, say, words
 from ml.gates.evaluation import CHATTER
 from ml.labels import HOUR, Event, events
+from ml.labels import HOUR, events, judgments
 from ml.policy import Policy
 
 # A machine-day or a failure counts where both scored about the same windows of it.
@@ -29,6 +30,7 @@ ENOUGH_ANSWERS = 10
 # Four kinds of evidence may refuse a challenger, each with a quarter of the error.
 REFUSALS = 4
 DAY = timedelta(days=1)
+Stretch = tuple[int, int]  # when a fault was told and when it was over, microseconds
 
 _DAYS = """
 SELECT equipment_id, date_trunc('day', window_end, 'UTC'),
@@ -153,9 +155,13 @@ def watch(
         "challenger": challenger, "champion": champion, "since": since, "moment": moment, "alert": ALERT_THRESHOLD,
     }  # fmt: skip
     known = events(connection, moment)
-    by_machine: dict[str, list[Event]] = {}
+    by_machine: dict[str, list[Stretch]] = {}
     for event in known:
-        by_machine.setdefault(event.equipment_id, []).append(event)
+        by_machine.setdefault(event.equipment_id, []).append((event.at, event.over))
+    for answer in judgments(connection, moment):
+        # Something came of what was confirmed, though no failure and no work order tell of it.
+        if answer.label == "true_positive":
+            by_machine.setdefault(answer.equipment_id, []).append((answer.until, answer.until + 24 * HOUR))
     days = connection.execute(_DAYS, parameters).fetchall()
     ahead = int(policy.positive_hours * HOUR)
     due = [e for e in known if e.at - ahead >= micros(since) and e.at <= micros(moment)]
@@ -212,12 +218,12 @@ def _covered(challenger: int, champion: int) -> bool:
     return champion > 0 and challenger > 0 and min(challenger, champion) >= COVERED * max(challenger, champion)
 
 
-def _clear(day: datetime, known: list[Event], moment: datetime, policy: Policy) -> bool:
-    """Whether no event of a machine was on in its day or came within `outcome_days`, which must be over."""
+def _clear(day: datetime, known: list[Stretch], moment: datetime, policy: Policy) -> bool:
+    """Whether no known fault of a machine was on in its day or came within `outcome_days`, which must be over."""
     until = day + DAY + timedelta(days=policy.outcome_days)
     first, last, end = micros(day), micros(day + DAY), micros(until)
     return until <= moment and not any(
-        first <= e.at < end or (e.at < last and e.over + 2 * HOUR > first) for e in known
+        first <= at < end or (at < last and over + 2 * HOUR > first) for at, over in known
     )
 
 

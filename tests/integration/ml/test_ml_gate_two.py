@@ -163,6 +163,20 @@ def _answered(admin: psycopg.Connection, count: int, *, label: str, by: str, fir
         )  # fmt: skip
 
 
+def test_an_alarm_that_was_confirmed_is_no_false_one_though_no_failure_followed(
+    warehouse: Settings, admin: psycopg.Connection, registry: Registry
+) -> None:
+    watched(admin, 4)
+    at = SINCE + 7 * DAY
+    raises(admin, "champion", "1-3", at - timedelta(hours=1), at)
+    _answered(admin, 2, label="true_positive", by="champion", first=1)
+    _answered(admin, 1, label="false_positive", by="champion", first=3)
+    found = {c.name: c for c in gates.promote(warehouse, NOW, RULES).criteria}
+    # Of 28 days of each machine that a week has followed, 9 of two are around what was confirmed.
+    assert found["false_alarms_share"].reason.startswith("of 94 clear machine-days")
+    assert found["false_alarms_share"].champion == pytest.approx(1 / 94), "the one that was rejected"
+
+
 def test_one_that_keeps_the_wrong_alarms_and_drops_the_right_ones_stays_challenger(
     warehouse: Settings, admin: psycopg.Connection, registry: Registry
 ) -> None:
