@@ -65,6 +65,11 @@ def challenge(settings: Settings, training_id: str, moment: datetime, policy: Po
             return decided("refused", None, f"no candidate: {reason}", size)
         if candidate == champion:
             raise ModelError(f"version {candidate} is the champion already; there is nothing to compare it with")
+        if candidate == known[CHALLENGER] and (since := _challenger_since(connection, candidate)) is not None:
+            # A second decision would begin its time in the shadow anew, and what was seen by then would not count.
+            raise ModelError(
+                f"version {candidate} is the challenger already, since {since:%Y-%m-%d}; python -m ml promote judges it"
+            )
         own = evaluation.load(connection, training_id, candidate)
         theirs = evaluation.load(connection, training_id, champion) if champion else {}
         found = (

@@ -157,6 +157,8 @@ def test_of_two_retrainings_the_first_keeps_its_place_while_it_is_watched(
     for number in (2, 3):
         trained(admin, f"T{number}", str(number))
     assert decisions.challenge(warehouse, "T2", SINCE, RULES).outcome == "challenger"
+    with pytest.raises(ModelError, match="version 2 is the challenger already, since 2026-03-02"):
+        decisions.challenge(warehouse, "T2", SINCE + 3 * DAY, RULES)
     late = decisions.challenge(warehouse, "T3", SINCE + 7 * DAY, RULES)
     assert late.outcome == "refused" and "version 2 is challenger since 2026-03-02 and keeps its place" in late.reason
     assert registry.aliases["challenger"] == "2"
