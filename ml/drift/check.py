@@ -211,8 +211,20 @@ def _store(connection: psycopg.Connection, result: DriftResult) -> None:
             " verdict = excluded.verdict, tag_ids = excluded.tag_ids, reason = excluded.reason",
             rows,
         )
+        # Late data may have left nothing to judge of what a former run for the moment found.
+        cursor.execute(
+            "UPDATE ml.drift AS d SET drifted = false, bound = NULL, verdict = NULL, tag_ids = '{}',"
+            " reason = 'a later run for this moment had nothing to judge' WHERE d.moment = %s AND d.model_version = %s"
+            " AND d.drifted AND (d.equipment_id, d.feature, d.statistic) NOT IN"
+            " (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[])) RETURNING d.equipment_id",
+            (
+                result.moment, result.version, *([getattr(f, name) for f in result.findings]
+                for name in ("equipment_id", "feature", "statistic")),
+            ),
+        )  # fmt: skip
+        unjudged = {name for (name,) in cursor.fetchall()}
         wanted = f"looks as it did when version {result.version} was trained"
-        said = {PLANT: ""} | {v.equipment_id: v.words for v in result.attributions}
+        said = dict.fromkeys([PLANT, *sorted(unjudged)], "") | {v.equipment_id: v.words for v in result.verdicts}
         said |= {f.equipment_id: said.get(f.equipment_id, "") for f in result.drifted}
         drifted = {f.equipment_id for f in result.drifted} | {v.equipment_id for v in result.attributions}
         cursor.executemany(
