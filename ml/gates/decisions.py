@@ -323,10 +323,13 @@ def _witness(connection: psycopg.Connection, champion: str | None, moment: datet
 
 
 def _move(settings: Settings, known: Aliases, wanted: dict[str, str | None]) -> None:
-    """Move aliases, all or none; raises RegistryError, on which the caller's transaction leaves no row either."""
+    """Move aliases, all or none; raises RegistryError, on which the caller's transaction leaves no row either.
+
+    What ends the task in the middle (its time is over, a signal) is raised as it is, once they are moved back.
+    """
     try:
         registry.set_aliases(settings, wanted)
-    except Exception as error:  # whatever its client raises: the row must not outlive a move that failed
+    except BaseException as error:  # whatever its client raises: the row must not outlive a move that failed
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         try:
             registry.set_aliases(settings, {alias: known[alias] for alias in wanted})
@@ -335,4 +338,6 @@ def _move(settings: Settings, known: Aliases, wanted: dict[str, str | None]) -> 
                 f"the model registry went away while aliases were moved ({cause}); nothing is recorded as decided, and"
                 " the next gate records the champion that it finds: try again"
             ) from second
+        if not isinstance(error, Exception):
+            raise
         raise RegistryError(f"the model registry refused a move of aliases ({cause}); nothing was decided") from error

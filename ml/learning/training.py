@@ -68,7 +68,7 @@ def train(
         run = _Run(training_id, moment, policy, time.perf_counter())
         try:
             return _train(settings, connection, run, bootstrap)
-        except Exception as error:
+        except BaseException as error:  # a task's time that is over, or a signal, is no Exception
             words = [type(error).__name__, *str(error).strip().splitlines()[:1]]
             # Where the warehouse is what failed, no row can be had, and its own words are the ones to raise.
             with suppress(psycopg.OperationalError):

@@ -26,12 +26,13 @@ EVEN = {f"{name}_difference{end}": 0.0 for name in FIGURES for end in ("", "_low
 
 @dataclass
 class Registry:
-    """Aliases in memory; `fails` are the numbers of the calls that move one and find the registry away; `old` are the
-    versions that were trained on another feature contract."""
+    """Aliases in memory; `fails` are the numbers of the calls that move one and end in `ends`, as where the registry is
+    away; `old` are the versions that were trained on another feature contract."""
 
     aliases: dict[str, str] = field(default_factory=dict)
     old: set[str] = field(default_factory=set)
     fails: set[int] = field(default_factory=set)
+    ends: type[BaseException] = ConnectionError
     away: bool = False
     calls: int = 0
 
@@ -44,7 +45,7 @@ class Registry:
         for alias, version in wanted.items():
             self.calls += 1
             if self.calls in self.fails:
-                raise ConnectionError("connection refused")
+                raise self.ends("connection refused")
             if version is None:
                 self.aliases.pop(alias, None)
             else:

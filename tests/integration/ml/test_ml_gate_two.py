@@ -238,6 +238,11 @@ def test_one_that_goes_away_while_aliases_move_leaves_them_and_the_record_as_the
     with pytest.raises(RegistryError, match=r"connection refused.*nothing was decided"):
         decisions.promote(warehouse, NOW, RULES)
     assert registry.aliases == {"champion": "1", "challenger": "2", "previous": "0"}
+    # A task whose time is over is ended in the middle by what is no Exception.
+    registry.ends, registry.fails = KeyboardInterrupt, {registry.calls + call}
+    with pytest.raises(KeyboardInterrupt):
+        decisions.promote(warehouse, NOW, RULES)
+    assert registry.aliases == {"champion": "1", "challenger": "2", "previous": "0"}
     assert decided(admin) == []
     assert decisions.promote(warehouse, NOW, RULES).outcome == "champion", "the next try"
     assert decided(admin) == [("promote", "champion", "2")]

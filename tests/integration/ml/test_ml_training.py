@@ -31,6 +31,22 @@ def test_no_rows_at_all_is_a_clear_error(site: Settings, policy: Policy) -> None
         training.train(site, NOON, policy)
 
 
+def test_a_training_whose_time_is_over_leaves_its_row(
+    warehouse: Settings, admin: psycopg.Connection, policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class TaskTimeout(BaseException):
+        """As Airflow's is."""
+
+    def ended(*_given: object) -> None:
+        raise TaskTimeout("Timeout, PID: 1")
+
+    monkeypatch.setattr("ml.sampling.pinned", ended)
+    with pytest.raises(TaskTimeout):
+        training.train(warehouse, NOON, policy)
+    runs = admin.execute("SELECT outcome, reason FROM ml.training_runs").fetchall()
+    assert runs == [("failed", "TaskTimeout: Timeout, PID: 1")]
+
+
 def test_one_class_only_is_refused_with_the_reason(
     site: Settings, build: Fill, admin: psycopg.Connection, policy: Policy
 ) -> None:
