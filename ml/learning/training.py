@@ -160,6 +160,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     # Asked before minutes of fitting are spent on what couldn't be kept.
     registry.require(settings)
     champion = registry.ask(settings)[registry.CHAMPION]
+    card = _comparable(settings, champion)
     border = from_micros(sampling.split_at(sample, policy))
     run.tuning_id, parameters = chosen(connection, run.moment, border)
     ahead, ahead_later, edges = sampling.split_ahead(sample, policy)
@@ -168,7 +169,7 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     figures = evaluation.evaluate(run.card, held_out, sample.step)
     figures |= evaluation.evaluate_ahead(run.card, ahead_later)
     theirs: dict[str, float] = {}
-    if (card := _comparable(settings, champion)) is not None:
+    if card is not None:
         theirs = evaluation.evaluate(card, held_out, sample.step)
         theirs |= evaluation.evaluate_ahead(card, ahead_later)
         figures |= evaluation.differences(run.card, card, held_out)

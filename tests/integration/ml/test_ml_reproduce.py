@@ -17,6 +17,7 @@ from ml.learning import card, reproduce, training
 from ml.policy import Policy
 from tests.conftest import free_port
 from tests.integration.ml.conftest import NOON, START, Fill
+from tests.integration.ml.shadowing import in_memory
 from warehouse.settings import Settings
 
 
@@ -173,6 +174,16 @@ def test_a_registry_that_is_away_fails_the_training_before_it_fits(
     assert admin.execute("SELECT outcome, model_version, left(reason, 13) FROM ml.training_runs").fetchall() == [
         ("failed", None, "RegistryError")
     ]
+    # Nor is it where there is nothing to compare it with: the champion's bundle can't be had.
+    in_memory(monkeypatch, champion="1")
+    monkeypatch.setattr(registry, "require", lambda _: None)
+
+    def gone(_settings: Settings, version: str) -> None:
+        raise RegistryError(f"version {version} can't be had")
+
+    monkeypatch.setattr(registry, "load", gone)
+    with pytest.raises(RegistryError, match="version 1 can't be had"):
+        training.train(with_past, NOON, smaller)
 
 
 def test_a_registry_that_goes_away_leaves_nothing_half_done(
