@@ -368,15 +368,16 @@ def _ask(server: str) -> dict[str, str]:
     query = urllib.parse.urlencode({"name": MODEL})
     address = f"{server}/api/2.0/mlflow/registered-models/get?{query}"
     try:
-        with urllib.request.urlopen(address, timeout=3) as response:
-            answer = json.load(response)
-            given = answer["registered_model"].get("aliases", [])
-            return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
-    except urllib.error.HTTPError as error:
-        # Only a registry can say that nothing was ever registered: a proxy's 404 would make all aliases forgotten.
-        if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
-            return {}
-        raise
+        try:
+            with urllib.request.urlopen(address, timeout=3) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:
+            # Only a registry can say that nothing was ever registered: a proxy's 404 would make all aliases forgotten.
+            if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
+                return {}
+            raise
+        given = answer["registered_model"].get("aliases", [])
+        return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
     except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         # Something else at its port, or an answer that broke off.
         raise RegistryError(f"{server} doesn't answer as a model registry does ({type(error).__name__})") from error

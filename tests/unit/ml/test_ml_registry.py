@@ -52,9 +52,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         HEAD + b"\r\n{}",
         b"no HTTP at all\r\n\r\n",
         b"HTTP/1.0 404 Not Found\r\n\r\nno route",
+        b"HTTP/1.0 404 Not Found\r\nContent-Length: 500\r\n\r\n{",
         b"HTTP/1.0 503 Service Unavailable\r\n\r\n",
     ],
-    ids=["breaks off", "a page", "other json", "no http", "a proxy's 404", "503"],
+    ids=["breaks off", "a page", "other json", "no http", "a proxy's 404", "a 404 that breaks off", "503"],
 )
 def test_what_does_not_answer_as_a_registry_is_away_and_makes_nothing_forgotten(
     server: Server, tmp_path: Path, answer: bytes
