@@ -188,7 +188,8 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
             evaluation.store(connection, run.training_id, champion, stretch, theirs)
         if bootstrap and card is None:
             before = "there was no champion" if champion is None else f"champion {champion} has other inputs"
-            _first(settings, connection, run.version, champion, run.moment, f"{before}; {reason}")
+            if not _first(settings, connection, run.version, champion, run.moment, f"{before}; {reason}"):
+                reason += "; another became champion meanwhile and stays"
     return run.result("trained", reason)
 
 
@@ -293,11 +294,11 @@ def _first(
     before: str | None,
     moment: datetime,
     reason: str,
-) -> None:
-    """Make `version` champion in the place of `before`, unless a gate made another one while it was trained."""
+) -> bool:
+    """Make `version` champion in the place of `before`; False where a gate made another one while it was trained."""
     connection.execute("SELECT pg_advisory_xact_lock(hashtext('ml.gates'))")
     if registry.ask(settings)[registry.CHAMPION] != before:
-        return
+        return False
     connection.execute(
         "INSERT INTO ml.promotions (moment, gate, candidate_version, criterion, passed, decision, reason)"
         " VALUES (%s, 'first_model', %s, 'decision', true, 'champion', %s)",
@@ -305,3 +306,4 @@ def _first(
     )
     # Last, so that no alias is left on a version that has no row.
     registry.set_aliases(settings, {registry.CHAMPION: version})
+    return True

@@ -118,9 +118,9 @@ def test_a_champion_that_a_gate_made_during_a_bootstrap_stays(
     """Version 3 was trained in the place of 1, which can't score; meanwhile somebody promoted 2."""
     one = in_memory(monkeypatch, champion="2", previous="1")
     with connect(warehouse, Role.SCORE) as connection:
-        training._first(warehouse, connection, "3", "1", NOON, "champion 1 has other inputs")
+        assert not training._first(warehouse, connection, "3", "1", NOON, "champion 1 has other inputs")
         assert one.aliases == {"champion": "2", "previous": "1"} and decisions(admin) == []
-        training._first(warehouse, connection, "3", "2", NOON, "champion 2 has other inputs")
+        assert training._first(warehouse, connection, "3", "2", NOON, "champion 2 has other inputs")
     assert one.aliases["champion"] == "3" and decisions(admin) == [("first_model", "champion", "3")]
 
 
