@@ -248,7 +248,13 @@ def keep(settings: Settings, version: str, bundle: Path, digest: str, scorecard:
     manifest = {BUNDLE: digest, SCORECARD: sha256(partial / SCORECARD)}
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     shutil.rmtree(place, ignore_errors=True)
-    partial.rename(place)
+    try:
+        partial.rename(place)
+    except OSError:
+        if not place.exists():
+            raise
+        # Another process fetched the same version at the same moment.
+        shutil.rmtree(partial)
 
 
 def load_bundle(path: Path) -> EquipmentAnomalyDetector:

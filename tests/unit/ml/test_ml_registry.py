@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ml import registry
@@ -73,3 +77,16 @@ def test_a_registry_that_has_nothing_says_so(server: Server, tmp_path: Path) -> 
     server.answer = NOTHING
     settings = Settings(var=tmp_path)
     assert registry.ask(settings) == registry.aliases(settings) == registry.Aliases({}, registry_away=False)
+
+
+def test_two_processes_that_keep_a_version_at_once_keep_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one's is there by when this one moves its own."""
+    bundle, settings = tmp_path / "given.skops", Settings(var=tmp_path)
+    bundle.write_bytes(b"a bundle")
+    card: Any = SimpleNamespace(arrays=lambda: {"contract": np.array("ours")})
+    registry.keep(settings, "7", bundle, "digest", card)
+    place, remove = registry.folder(settings, "7"), shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", lambda path, **how: None if path == place else remove(path, **how))
+    registry.keep(settings, "7", bundle, "digest", card)
+    assert [path.name for path in place.parent.iterdir()] == ["7"]
+    assert (place / registry.BUNDLE).read_bytes() == b"a bundle"
