@@ -224,7 +224,7 @@ def _store(connection: psycopg.Connection, result: DriftResult) -> None:
         )  # fmt: skip
         unjudged = {name for (name,) in cursor.fetchall()}
         wanted = f"looks as it did when version {result.version} was trained"
-        said = dict.fromkeys([PLANT, *sorted(unjudged)], "") | {v.equipment_id: v.words for v in result.verdicts}
+        said = dict.fromkeys([PLANT, *sorted(unjudged)], "") | {v.equipment_id: v.words for v in result.attributions}
         said |= {f.equipment_id: said.get(f.equipment_id, "") for f in result.drifted}
         drifted = {f.equipment_id for f in result.drifted} | {v.equipment_id for v in result.attributions}
         cursor.executemany(

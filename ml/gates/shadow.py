@@ -19,7 +19,6 @@ from ml.features import from_micros, micros
 from ml.gates import sequential
 from ml.gates.criteria import Criterion, Decision, at_least, at_most, say, words
 from ml.gates.evaluation import CHATTER
-from ml.labels import HOUR, Event, events
 from ml.labels import HOUR, events, judgments
 from ml.policy import Policy
 

@@ -140,7 +140,7 @@ def test_the_page_needs_no_network_and_says_what_the_rows_say(trained: Settings,
 
 def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: psycopg.Connection) -> None:
     build(TRAINED, CHECKED, faults=(Fault("PUMP-1", "pressure", TRAINED - DAY, CHECKED, sigmas=6),), sparse=True)
-    drift.drift(trained, CHECKED)
+    check(trained, CHECKED)
     before = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
     check(trained, CHECKED)
     after = admin.execute("SELECT equipment_id, feature, statistic, value FROM ml.drift ORDER BY 1, 2, 3").fetchall()
@@ -149,7 +149,7 @@ def test_a_second_run_replaces_the_first(trained: Settings, build: Fill, admin: 
     said = "SELECT count(*) FILTER (WHERE drifted), count(*) FROM ml.drift WHERE equipment_id = 'PUMP-1'"
     found, rows = admin.execute(said).fetchone()  # type: ignore[misc]
     build(TRAINED, CHECKED, machines=("PUMP-1",), state="stopped", sparse=True)
-    assert drift.drift(trained, CHECKED).verdicts == []
+    assert check(trained, CHECKED).attributions == []
     assert found > 0 and admin.execute(said).fetchone() == (0, rows)
     checks = admin.execute(
         "SELECT succeeded FROM ops.data_quality_results WHERE subject = 'PUMP-1' ORDER BY result_id"

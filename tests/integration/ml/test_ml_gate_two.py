@@ -114,7 +114,7 @@ def test_one_that_chatters_within_what_the_grid_shows_loses_its_place(
         " '1 min') AS at",
         {"at": SINCE + timedelta(hours=2, minutes=1)},
     )
-    decision = gates.promote(warehouse, NOW, RULES)
+    decision = decisions.promote(warehouse, NOW, RULES)
     found = {c.name: c for c in decision.criteria}
     assert (found["chatter_share"].candidate, found["chatter_share"].champion) == (pytest.approx(160 / 280), 0)
     assert found["chatter_share"].reason.startswith(
@@ -130,7 +130,7 @@ def test_one_that_chatters_within_what_the_grid_shows_loses_its_place(
         for day in range(20):
             at = SINCE + day * DAY + timedelta(hours=hour)
             raises(admin, "challenger", "1-8", at - timedelta(minutes=1), at)
-    found = {c.name: c for c in gates.promote(warehouse, NOW + timedelta(hours=1), RULES).criteria}
+    found = {c.name: c for c in decisions.promote(warehouse, NOW + timedelta(hours=1), RULES).criteria}
     assert found["chatter_share"].candidate == 0 and found["chatter_evidence"].passed
 
 
@@ -171,7 +171,7 @@ def test_an_alarm_that_was_confirmed_is_no_false_one_though_no_failure_followed(
     raises(admin, "champion", "1-3", at - timedelta(hours=1), at)
     _answered(admin, 2, label="true_positive", by="champion", first=1)
     _answered(admin, 1, label="false_positive", by="champion", first=3)
-    found = {c.name: c for c in gates.promote(warehouse, NOW, RULES).criteria}
+    found = {c.name: c for c in decisions.promote(warehouse, NOW, RULES).criteria}
     # Of 28 days of each machine that a week has followed, 9 of two are around what was confirmed.
     assert found["false_alarms_share"].reason.startswith("of 94 clear machine-days")
     assert found["false_alarms_share"].champion == pytest.approx(1 / 94), "the one that was rejected"

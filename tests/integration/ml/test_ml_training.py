@@ -15,7 +15,7 @@ from ml.gates import decisions
 from ml.learning import feedback, history, training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
-from tests.integration.ml.shadowing import decisions, in_memory
+from tests.integration.ml.shadowing import in_memory
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -119,9 +119,9 @@ def test_a_champion_that_a_gate_made_during_a_bootstrap_stays(
     one = in_memory(monkeypatch, champion="2", previous="1")
     with connect(warehouse, Role.SCORE) as connection:
         assert not training._first(warehouse, connection, "3", "1", NOON, "champion 1 has other inputs")
-        assert one.aliases == {"champion": "2", "previous": "1"} and decisions(admin) == []
+        assert one.aliases == {"champion": "2", "previous": "1"} and decided(admin) == []
         assert training._first(warehouse, connection, "3", "2", NOON, "champion 2 has other inputs")
-    assert one.aliases["champion"] == "3" and decisions(admin) == [("first_model", "champion", "3")]
+    assert one.aliases["champion"] == "3" and decided(admin) == [("first_model", "champion", "3")]
 
 
 def test_of_two_trainings_at_once_one_is_told_to_wait(

@@ -10,7 +10,6 @@ import numpy as np
 import optuna
 import pytest
 
-from ml import tuning
 from ml.errors import ModelError
 from ml.labels import HOUR
 from ml.learning import tuning
