@@ -296,7 +296,7 @@ def test_a_person_promotes_and_rolls_back_by_command(admin: psycopg.Connection, 
     assert run("rollback", "--reason", "")[::2] == (2, "a rollback needs a reason: --reason 'why'")
     code, _, told = run("promote", "--reason", "it chatters less")
     assert code == 2 and told.startswith("a reason goes with a promotion by hand: --by-hand")
-    assert decisions(admin) == []
+    assert decided(admin) == []
     assert run("promote", "--by-hand", "--reason", "it chatters less") == (0, "champion: it chatters less", "")
     assert registry.aliases == {"champion": "2", "previous": "1"}
     code, _, told = run("promote", "--by-hand", "--reason", "again")

@@ -15,7 +15,7 @@ from ml.gates import decisions
 from ml.learning import feedback, history, training
 from ml.policy import Policy
 from tests.integration.ml.conftest import NOON, START, Fill
-from tests.integration.ml.shadowing import in_memory
+from tests.integration.ml.shadowing import decided, in_memory
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
 
@@ -40,7 +40,7 @@ def test_a_training_whose_time_is_over_leaves_its_row(
     def ended(*_given: object) -> None:
         raise TaskTimeout("Timeout, PID: 1")
 
-    monkeypatch.setattr("ml.sampling.pinned", ended)
+    monkeypatch.setattr("ml.learning.sampling.pinned", ended)
     with pytest.raises(TaskTimeout):
         training.train(warehouse, NOON, policy)
     runs = admin.execute("SELECT outcome, reason FROM ml.training_runs").fetchall()
