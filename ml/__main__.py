@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import psycopg
 import typer
 
 from ml.errors import ModelError
@@ -253,7 +254,15 @@ def main() -> None:
         app()
     except (ModelError, WarehouseError) as error:
         typer.echo(str(error), err=True)
-        sys.exit(2)
+    except psycopg.OperationalError as error:
+        message = str(error).strip().splitlines()[0]
+        typer.echo(f"Postgres can't be reached: {message}; python -m warehouse serve starts the embedded one", err=True)
+    except psycopg.errors.UndefinedTable as error:
+        message = str(error).splitlines()[0]
+        typer.echo(f"{message}: python -m warehouse migrate and python -m warehouse transform make it", err=True)
+    else:
+        return
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import typer
 
 from ingest.errors import IngestError
 from simulator.errors import SimulatorError
+from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -175,7 +176,7 @@ def _moment(text: str) -> datetime:
 def main() -> None:
     try:
         app()
-    except (SimulatorError, IngestError) as error:
+    except (SimulatorError, IngestError, WarehouseError) as error:
         typer.echo(str(error), err=True)
         sys.exit(2)
 

@@ -7,15 +7,16 @@ sparse days and the dense ones that came after then weigh alike. A short and den
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from warehouse.grid import GRID_MINUTES, sql_on_grid
+from warehouse.settings import Environment
 
 
-class Drawing(BaseSettings):
+class Drawing(Environment):
     """What of the models' policy says which rows they learn from; read from `MILLWRIGHT_ML_*`."""
 
-    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_ML_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_ML_")
 
     max_normal_rows: int = Field(80_000, ge=1000, description="normal rows are sampled down to about this many")
     positive_hours: float = Field(12.0, gt=0, description="how long before a failure its signs are learnt")

@@ -7,10 +7,12 @@ Every field is read from the environment. `MILLWRIGHT_VAR=/data python -m ingest
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from warehouse.errors import WarehouseError
 
 ADMIN = "millwright"
 HOME = Path(__file__).resolve().parent.parent
@@ -20,10 +22,28 @@ def _libpq(name: str) -> AliasChoices:
     return AliasChoices(name, name.lower())
 
 
-class Settings(BaseSettings):
+class Environment(BaseSettings):
+    """Fields read from the environment. A value that isn't allowed raises WarehouseError and names its variable."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _named(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(values)
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            name = str(problem["loc"][0])
+            if name in cls.model_fields:  # else it is the variable's own, libpq's
+                name = f"{cls.model_config['env_prefix']}{name.upper()}"
+            raise WarehouseError(f"{name}: {problem['msg']}. Got: {problem['input']!r}") from error
+
+
+class Settings(Environment):
     """Addresses and folders. Ports are those of 127.0.0.1 unless `bind` says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix="MILLWRIGHT_", populate_by_name=True)
 
     var: Path = Field(HOME / "var", description="folder that holds all state")
     plant: Path = Field(HOME / "plant.yml", description="the plant file")

@@ -11,6 +11,10 @@ from ml.features import FEATURES
 from ml.learning.sampling import Sample
 from ml.learning.training import fit
 from ml.policy import Policy
+from ml.learning.sampling import Sample
+from ml.learning.training import fit
+from warehouse.errors import WarehouseError
+from warehouse.settings import Settings
 
 SMALL = {"trees": 20, "isolation_trees": 20}
 
@@ -36,6 +40,31 @@ def test_rates_out_of_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None
     assert Policy().bands_weekly[:2] == (4, 3)
     with pytest.raises(ModelError, match=r"^MILLWRIGHT_ML_CRITICAL_WEEKLY must be less than .* which is 3. Got: 3.5$"):
         Policy(critical_weekly=3.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("MILLWRIGHT_ML_OPERATORS", "0", "Input should be greater than or equal to 1. Got: '0'"),
+        ("MILLWRIGHT_ML_MIN_CONFIDENCE", "75%", "Input should be a valid number, .* Got: '75%'"),
+        ("MILLWRIGHT_ML_CLEAR_DAYS", "inf", "Input should be a finite number. Got: 'inf'"),
+        ("MILLWRIGHT_MLFLOW_PORT", "five", "Input should be a valid integer, .* Got: 'five'"),
+        ("PGPORT", "five", "Input should be a valid integer, .* Got: 'five'"),
+    ],
+)
+def test_a_setting_that_is_not_allowed_is_named(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(WarehouseError, match=rf"^{name}: {told}$"):
+        Policy() if "_ML_" in name else Settings()
+
+
+def test_a_setting_that_is_misspelt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would be thought to hold."""
+    monkeypatch.setenv("MILLWRIGHT_ML_MIN_CONFIDENSE", "0.9")
+    with pytest.raises(ModelError, match="CONFIDENSE is no setting; the nearest is MILLWRIGHT_ML_MIN_CONFIDENCE, "):
+        Policy()
 
 
 def test_a_rare_fault_is_not_drowned_by_what_is_normal() -> None:

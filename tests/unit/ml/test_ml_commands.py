@@ -1,0 +1,39 @@
+"""What `python -m ml` answers where something outside of it is wrong: one line, and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml import __main__ as commands
+
+
+def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["ml", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_postgres_that_is_away_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PGHOST", raising=False)
+    monkeypatch.setenv("MILLWRIGHT_VAR", str(tmp_path))
+    monkeypatch.setenv("MILLWRIGHT_POSTGRES_PORT", "1")
+    told = _told(monkeypatch, capsys, "history")
+    assert told.startswith("Postgres can't be reached: ")
+    assert "port 1 " in told
+    assert told.endswith("python -m warehouse serve starts the embedded one")
+
+
+def test_a_setting_that_is_not_allowed_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MILLWRIGHT_POSTGRES_PORT", "five")
+    assert _told(monkeypatch, capsys, "history").startswith("MILLWRIGHT_POSTGRES_PORT: ")
