@@ -137,7 +137,7 @@ def _held(verdict: Verdict, machine: list[Shown], moment: datetime, policy: Poli
     if score < policy.extreme_score and (before is None or before < SIGNIFICANT):
         return "not confirmed: it waits for a second window above 0.7"
     if any(row.timestamp == end for row in machine):
-        return "superseded: this window was shown already, before late data changed it"
+        return "superseded: this window was shown already, before late data or another champion scored it anew"
     # A machine that gets worse says so at once; the rest of the rules keep it from saying the same twice.
     if _worsened(verdict, machine) is not None:
         return None

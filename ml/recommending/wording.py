@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 from ml.features import MEASUREMENTS
+from ml.recommending.causes import FLAT_MINUTES, NOTABLE
+from ml.recommending.circumstances import Circumstances, Part, Seen
+from ml.features import MEASUREMENTS, WINDOWS
 from ml.horizons import LIKELY
 from ml.recommending.causes import FLAT_MINUTES, NOTABLE
 from ml.recommending.circumstances import Circumstances, Part, Seen
@@ -13,6 +17,9 @@ MOST = 3
 # Regimes from here on are phases of a start (dbt's macro `regime`), below it bands of load.
 START_PHASE = 5
 _COMBINATION = "an unusual combination of readings, none of them far out alone"
+_NO_NORMAL = "what is normal for the machine {when} isn't known yet"
+# From so many hours on they are told in days.
+_DAYS_FROM = 72.0
 
 ADVICE = {
     "reduce_speed": "Reduce speed to 60 %.",
@@ -27,14 +34,14 @@ ADVICE = {
 def text(row: dict[str, Any], units: dict[str, str], precedent: bool, known: Circumstances | None = None) -> str:
     """A few sentences from a row of the feature mart with its score; `units` by measurement.
 
-    Such as "Temperature 71 °C, 12 °C above its normal at this load for 18 min; vibration 7.4 mm/s, 3.1 mm/s above, for
-    25 min, rising 0.9 mm/s per h. Schedule a bearing or belt inspection within 24 h. Bearing replaced 210 days ago; 1
-    in stock. Failure expected in about 5.2 h (3 to 9 h)."
+    Such as "Temperature 71 °C, 12 °C above its normal at this load for 18 min; vibration 7.4 mm/s, 3.1 mm/s above its
+    normal at this load for 65 min, rising 0.9 mm/s per h. Schedule a bearing or belt inspection within 24 h. Bearing
+    replaced 210 days ago; 1 in stock. Failure expected in about 5.2 h (3 to 9 h)."
     """
     known = known or Circumstances({})
     seen = observations(row, units, known.seen)
     likely = row.get("failure_24h") or 0.0
-    nothing_seen = _before_failures(row) if likely >= LIKELY else _COMBINATION
+    nothing_seen = _before_failures(row) if likely >= LIKELY else _unseen(row)
     sentences = [_capital("; ".join(seen) or nothing_seen) + "."]
     if not precedent:
         sentences.append("No precedent.")
@@ -47,6 +54,20 @@ def text(row: dict[str, Any], units: dict[str, str], precedent: bool, known: Cir
     if row.get("over_gap"):
         sentences.append("Readings are missing in this window.")
     return " ".join(sentences)
+
+
+def _unseen(row: dict[str, Any]) -> str:
+    """Of readings none of which is far out; a load that the machine never ran at has nothing to hold them against."""
+    measured = [m for m in MEASUREMENTS if row.get(f"{m}_mean_5m") is not None]
+    if not measured or any(row.get(f"{m}_deviation_5m") is not None for m in measured):
+        return _COMBINATION
+    before = [
+        (abs(deviation), f"; before, {m} was {abs(deviation):.1f} σ {_side(deviation)} its normal (mean of {w} min)")
+        for m in measured
+        for w in (15, 60)
+        if (deviation := row.get(f"{m}_deviation_{w}m")) is not None and abs(deviation) >= NOTABLE
+    ]
+    return _NO_NORMAL.format(when=_when(row)) + (max(before)[1] if before else "")
 
 
 def _before_failures(row: dict[str, Any]) -> str:
@@ -73,7 +94,7 @@ def observations(row: dict[str, Any], units: dict[str, str], seen: dict[str, See
         if deviation is not None and abs(deviation) >= NOTABLE:
             item = (seen or {}).get(measurement)
             far = _far(row, measurement, deviation, units.get(measurement, ""), item)
-            found.append((abs(deviation), far + _moving(row, measurement, deviation, units.get(measurement, ""))))
+            found.append((abs(deviation), far + _moving(row, measurement, deviation, units.get(measurement, ""), item)))
         flat = row.get(f"{measurement}_flat_minutes")
         if flat is not None and flat >= FLAT_MINUTES:
             found.append((NOTABLE, f"{measurement} has not changed at all for {round(flat)} min"))
@@ -82,7 +103,7 @@ def observations(row: dict[str, Any], units: dict[str, str], seen: dict[str, See
 
 
 def _far(row: dict[str, Any], measurement: str, deviation: float, unit: str, item: Seen | None) -> str:
-    side = "above" if deviation > 0 else "below"
+    side = _side(deviation)
     mean = row.get(f"{measurement}_mean_5m")
     # Where the load changed within the window, a mean of baselines may lie on the other side: the spreads are true.
     if item is None or item.distance * deviation <= 0:
@@ -102,12 +123,30 @@ def _when(row: dict[str, Any]) -> str:
     return "after a start" if (row.get("regime") or 0) >= START_PHASE else "at this load"
 
 
-def _moving(row: dict[str, Any], measurement: str, deviation: float, unit: str) -> str:
-    slope = row.get(f"{measurement}_slope_60m")
+def _side(deviation: float) -> str:
+    return "above" if deviation > 0 else "below"
+
+
+def _moving(row: dict[str, Any], measurement: str, deviation: float, unit: str, item: Seen | None) -> str:
+    """Where it moves, over the longest window in which it has been out: an hour's slope says little of a fault that is
+    five minutes old. Nothing where the readings' noise would look like it."""
+    out = [w for w in WINDOWS if _out_for(row, measurement, w, item)]
+    minutes = max(out, default=min(WINDOWS))
+    slope = row.get(f"{measurement}_slope_{minutes}m")
     # A slope against the deviation is a way back, which is not what is being warned of.
     if not slope or slope * deviation <= 0:
         return ""
-    return f", {'rising' if slope > 0 else 'falling'} {_per_hour(abs(slope), unit)}"
+    # Twice the standard error of a slope through as many minutes, as what they move it by from one end to the other.
+    if item is not None and abs(slope) * minutes / 60 < 2 * sqrt(12 / minutes) * item.spread:
+        return ""
+    per = "h" if minutes == 60 else "min"
+    return f", {'rising' if slope > 0 else 'falling'} {_rate(abs(slope) / (1 if per == 'h' else 60), unit, per)}"
+
+
+def _out_for(row: dict[str, Any], measurement: str, minutes: int, item: Seen | None) -> bool:
+    if item is not None and item.minutes_out is not None:
+        return item.minutes_out >= minutes
+    return bool(abs(row.get(f"{measurement}_deviation_{minutes}m") or 0.0) >= NOTABLE)
 
 
 def _upkeep(part: Part) -> str:
@@ -122,9 +161,10 @@ def _upkeep(part: Part) -> str:
 
 
 def _failure(hours: float, low: float | None, high: float | None) -> str:
-    words = f"Failure expected in about {number(hours)} h" if hours >= 1 else "Failure expected within 1 h"
+    unit, each = ("days", 24.0) if hours >= _DAYS_FROM else ("h", 1.0)
+    words = f"Failure expected in about {number(hours / each)} {unit}" if hours >= 1 else "Failure expected within 1 h"
     if low is not None and high is not None:
-        words += f" ({number(max(low, 0.0))} to {number(high)} h)"
+        words += f" ({number(max(low, 0.0) / each)} to {number(high / each)} {unit})"
     return words + "."
 
 
@@ -138,8 +178,8 @@ def _duration(minutes: int) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.0f} h"
 
 
-def _per_hour(value: float, unit: str) -> str:
-    return f"{with_unit(value, unit)} per h" if "/" in unit or not unit else f"{with_unit(value, unit)}/h"
+def _rate(value: float, unit: str, per: str) -> str:
+    return f"{with_unit(value, unit)} per {per}" if "/" in unit or not unit else f"{with_unit(value, unit)}/{per}"
 
 
 def _capital(words: str) -> str:

@@ -21,7 +21,8 @@ def mart_columns() -> dict[str, str]:
     for m in MEASUREMENTS:
         for w in (5, 15, 30, 60):
             columns |= {f"{m}_{stat}_{w}m": "float8" for stat in ("mean", "std", "min", "max", "deviation")}
-        columns |= {f"{m}_slope_60m": "float8", f"{m}_flat_minutes": "smallint", f"{m}_z_score_24h": "float8"}
+        columns |= {f"{m}_slope_{w}m": "float8" for w in (5, 15, 60)}
+        columns |= {f"{m}_flat_minutes": "smallint", f"{m}_z_score_24h": "float8"}
     return columns | {
         "temperature_x_vibration": "float8", "bad_share_60m": "float8", "missing_share_60m": "float8",
         "over_gap": "boolean", "running_hours_24h": "float8", "hours_since_maintenance": "float8",

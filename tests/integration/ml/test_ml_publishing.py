@@ -300,11 +300,12 @@ def test_the_text_has_engineering_units_duration_upkeep_and_stock(
             (NOON, NOON, NOON),
         )
     build(NOON - MINUTE, NOON, (Fault("PUMP-1", "temperature", NOON - 10 * MINUTE, NOON, 8.0),))
+    admin.execute("UPDATE marts.gold_ml_features SET temperature_slope_15m = 60")
     score("PUMP-1", NOON, 0.99)
     publish(site, NOON, RULES)
     text = admin.execute("SELECT recommendation_text FROM serving.recommendations_serving").fetchone()[0]  # type: ignore[index]
     assert text == (
-        "Temperature (drive end) 72 °C, 12 °C above its normal at this load for 18 min, rising 1 °C/h."
+        "Temperature (drive end) 72 °C, 12 °C above its normal at this load for 18 min, rising 1 °C/min."
         " Schedule a bearing or belt inspection within 24 h. Bearing replaced 210 days ago; 1 in stock."
         " Failure expected in about 5.2 h."
     )

@@ -8,6 +8,7 @@ from ml.recommending.wording import held_back, text
 ROW = {
     "action_code": "schedule_maintenance", "temperature_deviation_5m": 6.0, "temperature_mean_5m": 72.0,
     "vibration_deviation_5m": 3.0, "vibration_mean_5m": 1.25, "vibration_slope_60m": 0.4, "temperature_slope_60m": -3.0,
+    "vibration_deviation_60m": 2.5,
 }  # fmt: skip
 UNITS = {"temperature": "°C", "vibration": "g"}
 SEEN = {
@@ -32,6 +33,44 @@ def test_without_baselines_it_is_told_in_spreads() -> None:
         "Temperature 72 °C, 6.0 σ above its normal at this load; vibration 1.2 g, 3.0 σ above its normal at this load,"
         " rising 0.4 g/h. No precedent. Schedule a bearing or belt inspection within 24 h."
     )
+
+
+def test_where_it_moves_is_told_over_the_time_that_it_has_been_out() -> None:
+    """An hour's slope of a fault that is five minutes old is that of the hour before it."""
+    row = ROW | {f"vibration_slope_{w}m": slope for w, slope in ((5, 30.6), (15, 7.2), (60, 0.41))}
+    for minutes, told in ((5, "rising 0.51 g/min"), (40, "rising 0.12 g/min"), (90, "rising 0.41 g/h")):
+        seen = {"vibration": Seen(1.25, 0.5, 0.15, "g", "", minutes)}
+        assert f"g above its normal at this load for {minutes} min, {told}." in text(
+            row, UNITS, True, Circumstances(seen)
+        )
+    held_back = row | {"temperature_deviation_5m": 0.0, "vibration_deviation_60m": 0.4}
+    assert ", rising 0.51 g/min." in text(held_back | {"vibration_deviation_15m": 1.0}, UNITS, True)
+    assert ", rising 0.12 g/min." in text(held_back | {"vibration_deviation_15m": 2.1}, UNITS, True)
+
+
+def test_noise_is_no_movement() -> None:
+    """Over an hour a spread's noise alone makes a slope of nearly half a spread."""
+    seen = {"vibration": Seen(1.25, 0.5, 0.25, "g", "", 90)}
+    for slope, moves in ((0.15, False), (0.22, False), (0.23, True)):
+        told = text(ROW | {"vibration_slope_60m": slope}, UNITS, True, Circumstances(seen))
+        assert ("rising" in told) is moves, told
+
+
+def test_a_load_that_the_machine_never_ran_at_is_not_called_a_combination() -> None:
+    row = {
+        "action_code": "preventive_inspection", "pressure_mean_5m": 7.3, "throughput_mean_5m": 235.0,
+        "pressure_deviation_15m": 11.0, "throughput_deviation_15m": -6.5, "pressure_deviation_60m": 1.3,
+    }  # fmt: skip
+    assert text(row, {}, True) == (
+        "What is normal for the machine at this load isn't known yet; before, pressure was 11.0 σ above its normal"
+        " (mean of 15 min). Inspect at the next window."
+    )
+    assert text(row | {"pressure_deviation_5m": 0.3}, {}, True).startswith("An unusual combination of readings")
+
+
+def test_a_failure_that_is_days_ahead_is_told_in_days() -> None:
+    row = ROW | {"estimated_ttf": 117.4, "ttf_low": 20.0, "ttf_high": 157.9}
+    assert text(row, UNITS, True).endswith("Failure expected in about 4.9 days (0.83 to 6.6 days).")
 
 
 def test_a_machine_that_has_just_started_is_held_against_its_other_starts() -> None:
