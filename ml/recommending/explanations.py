@@ -24,6 +24,7 @@ from ml.recommending.causes import FLAT_MINUTES, NOTABLE, has_precedent
 from ml.recommending.circumstances import Seen
 from ml.recommending.contributions import Contributions, Explainer
 from ml.recommending.wording import number, with_unit
+from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.scorecard import SUPERVISED_WEIGHT
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings
@@ -64,6 +65,11 @@ SELECT DISTINCT ON (feature)
 FROM ml.reference WHERE model_version = %s AND equipment_id IN (%s, '') AND cardinality(quantiles) = 100
 ORDER BY feature, equipment_id DESC
 """
+_MEANS = [f"{m}_mean_{w}m" for m in MEASUREMENTS for w in WINDOWS]
+_WINDOW = (
+    f"SELECT missing_share_60m, bad_share_60m, {', '.join(_MEANS)} FROM marts.gold_ml_features"
+    " WHERE equipment_id = %s AND window_end = %s"
+)
 _GAPS = """
 SELECT t.measurement, greatest(g.from_ts, %(end)s - interval '1 hour'), least(g.to_ts, %(end)s), g.cause
 FROM raw.sensor_gaps AS g JOIN raw.tags AS t USING (tag_id)
@@ -135,12 +141,20 @@ def _told(reason: Reason) -> str:
     elif "_z_score_" in reason.feature:
         what = f"beside its last {reason.window_minutes // 60} h"
     name = f"{reason.measurement} ({what})" if reason.window_minutes else reason.measurement
-    now = "not measured" if reason.value is None else with_unit(reason.value, reason.unit)
-    words = f"{name}: {now}"
-    if reason.normal_low is not None and reason.normal_high is not None:
-        words += f", {reason.direction} its normal {number(reason.normal_low)} to"
-        words += f" {with_unit(reason.normal_high, reason.unit)}"
-    return f"{words}; {reason.channel} {reason.contribution:+.3g}"
+    return f"{name}: {_beside_its_normal(reason)}; {reason.channel} {reason.contribution:+.3g}"
+
+
+def _beside_its_normal(reason: Reason) -> str:
+    value, low, high = reason.value, reason.normal_low, reason.normal_high
+    if value is None:
+        return "not measured"
+    if low is None or high is None:
+        unknown = ", and nothing is known to be normal there" if reason.direction == "missing" else ""
+        return with_unit(value, reason.unit) + unknown
+    # As many digits as tell what is beyond an end of the range from the end.
+    digits = next((n for n in range(2, 7) if number(value, n) not in (number(low, n), number(high, n))), 6)
+    now, least, most = (number(figure, digits) for figure in (value, low, high))
+    return f"{now} {reason.unit}".strip() + f", {reason.direction} its normal {least} to {most} {reason.unit}".rstrip()
 
 
 def explain_new(settings: Settings, moment: datetime) -> list[str]:
@@ -153,7 +167,7 @@ def explain_new(settings: Settings, moment: datetime) -> list[str]:
     gone: set[str] = set()
     with connect(settings, Role.SCORE) as connection:
         targets = _read(connection, _NEW, {"moment": moment, "after": moment - LOOK_BACK})
-        explainers = _Explainers(settings)
+        explainers = _Explainers(settings, circumstances.units(connection) if targets else {})
         for target in targets:
             if (version := target["model_version"]) in gone:
                 continue
@@ -179,7 +193,7 @@ def explain(settings: Settings, recommendation_id: str) -> Explanation:
         if row is None:
             raise ModelError(f"there is no recommendation {recommendation_id!r} in ml.recommendations")
         for target in _read(connection, _ONE, {"recommendation_id": recommendation_id}):
-            if not _explain(_Explainers(settings), connection, target):
+            if not _explain(_Explainers(settings, circumstances.units(connection)), connection, target):
                 raise ModelError(
                     f"{recommendation_id} can't be explained: the vector it was scored from isn't kept, or has "
                     f"other features than models have by now"
@@ -199,9 +213,10 @@ def _read(connection: psycopg.Connection, query: str, parameters: dict[str, Any]
 
 
 class _Explainers:
-    """By model version, each made once."""
+    """By model version, each made once; `units` are those of what machines measure, by machine and measurement."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, units: dict[str, dict[str, str]]) -> None:
+        self.units = units
         self._settings = settings
         self._made: dict[str, Explainer] = {}
 
@@ -223,7 +238,8 @@ def _explain(explainers: _Explainers, connection: psycopg.Connection, target: di
     seen = {name[2:]: item for name, item in circumstances.seen(connection, [key], WINDOWS).items()}
     known = connection.execute(_RANGES, (target["model_version"], target["equipment_id"]))
     ranges = {feature: (low, high) for feature, low, high in known}
-    reasons = list(rank(parts, vector, seen, ranges, target["model_version"], _data_gaps(connection, *key)))
+    units, means, gaps = explainers.units.get(key[0], {}), *_window(connection, *key)
+    reasons = list(rank(parts, vector, seen, ranges, target["model_version"], gaps, units, means))
     names = ("recommendation_id", *Reason.__dataclass_fields__)
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -246,10 +262,13 @@ def rank(
     ranges: dict[str, tuple[float | None, float | None]],
     model_version: str,
     data_gaps: str | None,
+    units: dict[str, str],
+    means: dict[str, float | None],
 ) -> Iterator[Reason]:
     """Every contribution that isn't nothing, the strongest first: its share of what its channel says, by the channel's
-    surprise and its weight in the score. `seen` is by measurement and minutes; `ranges` are the normal ones of features
-    that aren't deviations."""
+    surprise and its weight in the score. What the machine has no sensor for comes last, for it is no reason to a
+    person. `seen` is by measurement and minutes; `ranges` are the normal ones of features that aren't deviations;
+    `units` has what the machine measures, `means` are the mart's, for what has no baseline."""
     found = []
     for part in parts:
         weight = SUPERVISED_WEIGHT if part.channel in ("classifier", "ahead") else 1 - SUPERVISED_WEIGHT
@@ -258,11 +277,16 @@ def rank(
             for index, share in enumerate(part.shares.tolist())
             if part.values[index] != 0
         ]
-    found.sort(key=lambda item: (-item[0], item[1].channel, item[2]))
-    for place, (_, part, index) in enumerate(found, start=1):
+
+    def order(item: tuple[float, Contributions, int]) -> tuple[bool, float, str, int]:
+        strength, part, index = item
+        parsed = _FEATURE.match(part.names[index])
+        return parsed is not None and parsed["measurement"] not in units, -strength, part.channel, index
+
+    for place, (_, part, index) in enumerate(sorted(found, key=order), start=1):
         name = part.names[index]
         yield Reason(
-            place, part.channel, name, *_measured(name, vector.get(name, float("nan")), seen, ranges),
+            place, part.channel, name, *_measured(name, vector.get(name, float("nan")), seen, ranges, units, means),
             float(part.values[index]), part.base, part.output, model_version, data_gaps,
         )  # fmt: skip
 
@@ -272,6 +296,8 @@ def _measured(
     value: float,
     seen: dict[tuple[str, int], Seen],
     ranges: dict[str, tuple[float | None, float | None]],
+    units: dict[str, str],
+    means: dict[str, float | None],
 ) -> tuple[str, int, float | None, str, float | None, float | None, str]:
     """Measurement, minutes, value with unit, normal range and direction of a feature."""
     parsed = _FEATURE.match(name)
@@ -285,6 +311,17 @@ def _measured(
         return measurement, 60 * int(parsed["hours"]), *_beside(value, "σ", -NOTABLE, NOTABLE, value)
     minutes = int(parsed["minutes"])
     item = seen.get((measurement, minutes))
+    if np.isnan(value):
+        # Not measured, or at a load that the machine has no baseline for.
+        return (
+            measurement,
+            minutes,
+            means.get(f"{measurement}_mean_{minutes}m"),
+            units.get(measurement, ""),
+            None,
+            None,
+            "missing",
+        )
     if item is None:
         return measurement, minutes, *_beside(value, "σ", -NOTABLE, NOTABLE, value)
     reach = NOTABLE * item.spread
@@ -302,19 +339,15 @@ def _beside(
     return float(value), unit, low, high, direction
 
 
-def _data_gaps(connection: psycopg.Connection, machine: str, end: datetime) -> str | None:
-    """Gaps of the hour before `end` in words, times in UTC, then how much of it is missing."""
+def _window(connection: psycopg.Connection, machine: str, end: datetime) -> tuple[dict[str, float | None], str | None]:
+    """The means of a window by the mart's names; gaps of its hour in words, times in UTC, then how much is missing."""
     rows = connection.execute(_GAPS, {"machine": machine, "end": end})
     words = [
         f"{measurement} {since:%H:%M} to {f'{until:%H:%M}' if until else 'now'} ({cause})"
         for measurement, since, until, cause in rows
     ]
-    share = connection.execute(
-        "SELECT missing_share_60m, bad_share_60m FROM marts.gold_ml_features"
-        " WHERE equipment_id = %s AND window_end = %s",
-        (machine, end),
-    ).fetchone()
-    if share is not None:
-        kinds = zip(("missing", "bad"), share, strict=True)
-        words += [f"{value:.0%} of the hour's readings are {kind}" for kind, value in kinds if value and value >= 0.005]
-    return "; ".join(words) or None
+    with connection.cursor(row_factory=dict_row) as cursor:
+        means = cursor.execute(_WINDOW, (machine, end)).fetchone() or {}  # type: ignore[call-overload]
+    kinds = ((kind, means.pop(f"{kind}_share_60m", None)) for kind in ("missing", "bad"))
+    words += [f"{value:.0%} of the hour's readings are {kind}" for kind, value in kinds if value and value >= 0.005]
+    return means, "; ".join(words) or None

@@ -191,9 +191,9 @@ def with_unit(value: float, unit: str) -> str:
     return f"{number(value)} {unit}".strip()
 
 
-def number(value: float) -> str:
-    """Three digits from 10 on, two below."""
+def number(value: float, digits: int = 2) -> str:
+    """`digits` of it below 10, one more from there on, and none after the point from 100 on unless they are asked."""
     size = abs(value)
     if size >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.2g}" if size < 10 else f"{value:.3g}"
+        return f"{value:,.{max(digits - 2, 0)}f}"
+    return f"{value:.{digits}g}" if size < 10 else f"{value:.{digits + 1}g}"
