@@ -55,7 +55,10 @@ def score_command(
         return
     if since is None or until is None:
         raise ModelError("--from and --to go together")
-    count = scoring.replay(Settings(), _moment(since, "--from"), _moment(until, "--to"), at, version)
+    begin, end = _moment(since, "--from"), _moment(until, "--to")
+    if begin >= end:
+        raise ModelError(f"--from must be before --to. Got: {since} and {until}")
+    count = scoring.replay(Settings(), begin, end, at, version)
     typer.echo(f"{count} windows scored as replayed")
 
 
@@ -160,7 +163,10 @@ def skew_command(
     from ml import skew
 
     at = _moment(moment)
-    result = skew.check(Settings(), *skew.day_of(at, day), at)
+    since, until = skew.day_of(at, day)
+    result = skew.check(Settings(), since, until, at)
+    if not result.checks and not result.untold:
+        typer.echo(f"{since:%Y-%m-%d} (UTC) has no scores with a vector to make again")
     for line in (*(check.detail for check in result.checks), *result.untold):
         typer.echo(line)
     if not result.succeeded:
@@ -209,7 +215,10 @@ def history_command(
     """The last decisions of every gate, newest first."""
     from ml.gates import decisions
 
-    for row in decisions.history(Settings(), limit):
+    rows = decisions.history(Settings(), limit)
+    if not rows:
+        typer.echo("no gate has decided anything yet: python -m ml train --bootstrap makes the first champion")
+    for row in rows:
         typer.echo(
             f"{row['moment']:%Y-%m-%d %H:%M} {row['gate']}: {row['decision']} "
             f"(candidate {row['candidate'] or '-'}, champion {row['champion'] or '-'}, by {row['by']}) {row['reason']}"

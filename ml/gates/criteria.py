@@ -62,8 +62,10 @@ def _than(champion: float | None) -> str:
 
 
 def say(value: float | None) -> str:
-    """A figure for people."""
-    return "unknown" if value is None else f"{value:.4g}"
+    """A figure for people: four digits, of a count all."""
+    if value is None:
+        return "unknown"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def words(criteria: Iterable[Criterion]) -> str:

@@ -273,8 +273,9 @@ def _judge(
 def rollback(settings: Settings, moment: datetime, by: str, reason: str) -> Decision:
     """Make the previous champion champion again; the one that goes stays in the registry without an alias.
 
-    A second one has nowhere to go back to: RegistryError. One to a version that sees other features than the mart has
-    is refused: ContractError, and the row is kept.
+    A blank `reason` is refused (ModelError), and so is a second rollback, which has nowhere to go back to
+    (RegistryError). One to a version that sees other features than the mart has is refused: ContractError, and the row
+    is kept.
     """
     if not reason.strip():
         raise ModelError("a rollback needs a reason: --reason 'why'")

@@ -290,6 +290,7 @@ def run(warehouse: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_a_person_promotes_and_rolls_back_by_command(admin: psycopg.Connection, registry: Registry, run: Run) -> None:
+    assert run("history")[1].startswith("no gate has decided anything yet")
     watched(admin, 1, days=1)
     for words in ((), ("--reason", " ")):
         assert run("promote", "--by-hand", *words)[::2] == (2, "a promotion by hand needs a reason: --reason 'why'")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml import __main__ as commands
+from ml import criteria
 
 
 def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -37,3 +38,15 @@ def test_a_setting_that_is_not_allowed_is_one_line(
 ) -> None:
     monkeypatch.setenv("MILLWRIGHT_POSTGRES_PORT", "five")
     assert _told(monkeypatch, capsys, "history").startswith("MILLWRIGHT_POSTGRES_PORT: ")
+
+
+def test_a_stretch_that_ends_before_it_begins_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = _told(monkeypatch, capsys, "score", "--from", "2026-06-02", "--to", "2026-06-01T12:00Z")
+    assert told == "--from must be before --to. Got: 2026-06-02 and 2026-06-01T12:00Z"
+
+
+@pytest.mark.parametrize(("value", "told"), [(None, "unknown"), (0.34567, "0.3457"), (42.0, "42"), (30021.0, "30,021")])
+def test_a_count_is_told_in_full(value: float | None, told: str) -> None:
+    assert criteria.say(value) == told
