@@ -23,6 +23,9 @@ from ml.policy import Policy
 # A machine is judged by a day with four hours of work in it, against at least so many days.
 MIN_JUDGED_ROWS = 24
 MIN_DAYS = 7
+# Counts of a machine's events. Where no day of training had another count than the rest, nothing says how they differ
+# by chance, and the first failure in weeks would be told as drift. A sensor that was never stuck before is no count.
+COUNTS = ("errors_24h", "failures_90d")
 # Bounds of size: PSI's customary "major"; a tenth of the spread for the distance, as evidently has it for long samples
 # (its `wasserstein` stat test); a twentieth of the rows for missing values.
 LEAST = {"psi": 0.25, "distance": 0.1, "missing": 0.05, "shift": LEAST_SHIFT, "residual": LEAST_SHIFT}
@@ -119,15 +122,17 @@ def _figures(known: Profile, values: NDArray[np.float64]) -> list[Comparison]:
     far = reference.distance(finite, known.quantiles, known.spread)
     if known.root_psi_mean is None:
         few = few or "one day of training"
+    alike = "it counts events, and the days of training had as many" if known.feature in COUNTS else None
     return [
         *found,
         Comparison(
             *place, "psi", reference.psi(shares, known.shares), known.root_psi_mean or 0.0,
-            known.root_psi_spread or 0.0, known.day_count, power=2, reason=few,
+            known.root_psi_spread or 0.0, known.day_count, power=2,
+            reason=few or (None if known.root_psi_spread else alike),
         ),
         Comparison(
             *place, "distance", far, known.distance_mean or 0.0, known.distance_spread or 0.0, known.effective_days,
-            reason=few,
+            reason=few or (None if known.distance_spread else alike),
         ),
     ]  # fmt: skip
 

@@ -151,6 +151,16 @@ def test_a_clock_is_not_judged() -> None:
 shares = st.lists(st.floats(0.01, 1), min_size=10, max_size=10).map(lambda own: np.array(own) / sum(own))
 
 
+def test_a_first_failure_is_an_event_and_no_drift_but_a_first_stuck_sensor_is_told() -> None:
+    windows = plant(7, 21)
+    of_one, last = windows.equipment == "PUMP-1", windows.ends > 20 * DAY
+    for name, event in (("failures_90d", 1.0), ("errors_24h", 2.0), ("vibration_flat_minutes", 60.0)):
+        windows.x[:, FEATURES.index(name)] = np.where(of_one & last, event, 0.0)
+    told = told_of_any(kept(between(windows, 0, 20)), between(windows, 20, 21))
+    assert {finding.feature for finding in told if finding.equipment_id == "PUMP-1"} == {"vibration_flat_minutes"}
+    assert not [finding for finding in told if finding.feature in ("failures_90d", "errors_24h")]
+
+
 @given(shares, shares)
 def test_psi_is_nothing_between_equals_and_the_same_both_ways(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
     assert psi(a, a) == 0
