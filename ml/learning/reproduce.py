@@ -79,7 +79,7 @@ def reproduce(settings: Settings, version: str) -> Reproduction:
         drawn: Sample | None = None
         data: str | None
         try:
-            drawn, _ = sampling.pinned(connection, row["moment"], policy)
+            drawn, _ = sampling.pinned(connection, row["moment"], policy, row["until_ts"])
             data = None if _is_then(drawn, row) else _changes(connection, drawn, kept, row)
         except ModelError as error:
             data = str(error)
@@ -119,7 +119,11 @@ def _is_then(sample: Sample, row: dict[str, Any]) -> bool:
 
 
 def _changes(connection: psycopg.Connection, drawn: Sample, kept: Sample | None, row: dict[str, Any]) -> str:
-    words = [f"{len(drawn.rows):,} rows with hash {drawn.hash()}, then {row['sample_rows']:,} with {row['data_hash']}"]
+    words = []
+    if drawn.hash() != row["data_hash"]:
+        words = [
+            f"{len(drawn.rows):,} rows with hash {drawn.hash()}, then {row['sample_rows']:,} with {row['data_hash']}"
+        ]
     if kept is None:
         words.append("the run has kept no rows to compare with")
     else:

@@ -109,7 +109,9 @@ class Sample:
         return cls(rows, step, since, until, read_rows, known, ahead)
 
 
-def pinned(connection: psycopg.Connection, moment: datetime, policy: Policy) -> tuple[Sample, watermark.Range]:
+def pinned(
+    connection: psycopg.Connection, moment: datetime, policy: Policy, until: datetime | None = None
+) -> tuple[Sample, watermark.Range]:
     """`draw` on one snapshot, and which: counts, labels and features are of the same state of the warehouse.
 
     `connection` is in autocommit; the transaction ends with the read, for a fit of minutes must not hold vacuum up.
@@ -117,16 +119,18 @@ def pinned(connection: psycopg.Connection, moment: datetime, policy: Policy) -> 
     connection.isolation_level, connection.read_only = psycopg.IsolationLevel.REPEATABLE_READ, True
     try:
         with connection.transaction():
-            return draw(connection, moment, policy), watermark.pin(connection, "train")
+            return draw(connection, moment, policy, until), watermark.pin(connection, "train")
     finally:
         connection.isolation_level, connection.read_only = None, None
 
 
-def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sample:
-    """Read and label the training rows as of `moment`."""
+def draw(connection: psycopg.Connection, moment: datetime, policy: Policy, until: datetime | None = None) -> Sample:
+    """Read and label the training rows as of `moment`; windows up to `until` where an earlier draw ended there, for the
+    mart is a minute behind a plant that runs and has more of `moment` by now."""
     features.require_mart(connection)
     features.require_mart(connection, features.TRAINING_SET, ("equipment_id", "window_end", "over_gap", "available_at"))
-    counted = connection.execute(EXTENT, {"moment": moment}).fetchone()
+    until = until or moment
+    counted = connection.execute(EXTENT, {"moment": until}).fetchone()
     if counted is None or not counted[0]:
         raise ModelError(
             f"{features.MART} has no rows up to {moment:%Y-%m-%d %H:%M} UTC: land readings, then transform"
@@ -134,7 +138,7 @@ def draw(connection: psycopg.Connection, moment: datetime, policy: Policy) -> Sa
     total, of_grid, first, last = counted
     grid, every = thinning(total, of_grid, policy.max_normal_rows)
     step = grid * every
-    parameters = {"moment": moment, "grace": timedelta(minutes=policy.grace_minutes)}
+    parameters = {"moment": until, "grace": timedelta(minutes=policy.grace_minutes)}
     known, answers = events(connection, moment), judgments(connection, moment)
     evenly = f"FROM marts.ml_training_set AS g WHERE {_USABLE} AND {sql_evenly(grid, every)}"
     thinned = features.read(connection, evenly, parameters)
