@@ -78,7 +78,7 @@ def tune(settings: Settings, moment: datetime, policy: Policy | None = None) -> 
         if not parts:
             return _none(
                 f"{len(learnt):,} rows before the held-out time, {int(learnt.positive.sum()):,} of them with a known"
-                " fault: too few faults to learn from earlier ones and judge by later ones"
+                " fault: too few faults beside normal operation to learn from earlier ones and judge by later ones"
             )
         name = f"{contract()}-{sample.hash()}"
         with _study(settings, name, policy) as study:
@@ -97,13 +97,15 @@ def _none(reason: str) -> TuningResult:
 def folds(learnt: Labelled, count: int = FOLDS) -> list[tuple[Labelled, Labelled]]:
     """Expanding windows: (rows labelled as known at a border, rows of the stretch after it), at most `count`.
 
-    Borders lie right after faults were known, so that each stretch has about as many of them. There are fewer folds
-    where faults are few, and none where a part would have one class only.
+    Borders lie right after faults were known, so that each stretch has about as many of them; the first after the
+    first normal row, for a young mart has of its past what led to faults alone. There are fewer folds where faults are
+    few, and none where a part would have one class only.
     """
     ends, positive = learnt.windows.ends, learnt.positive
     # A fault that only an answer tells of is over with its day.
     day = np.maximum((ends // DAY + 1) * DAY, learnt.known)
     over = np.unique(np.where(learnt.event >= 0, learnt.known, day)[positive])
+    over = over[over > ends[~positive].min(initial=np.iinfo(np.int64).max)]
     if len(over) < 2:
         return []
     last = np.linspace(0, len(over), min(count, len(over) - 1) + 2).astype(int)[1:-1] - 1

@@ -37,6 +37,16 @@ def test_a_fold_learns_no_label_that_came_after_its_border(sample: Sample) -> No
     assert learnt == [{0}, {0, 1}, {0, 1, 2, 3}]
 
 
+def test_a_past_of_faults_alone_moves_the_first_border_and_ends_no_search(sample: Sample) -> None:
+    """A first build writes of the old days the hours before failures, and no normal ones: no fold can begin there."""
+    second = sample.rows.windows.ends[sample.rows.event == 1].max()
+    young = sample.rows.take(np.flatnonzero(sample.rows.positive | (sample.rows.windows.ends > second)))
+    parts = tuning.folds(young)
+    assert len(parts) == 2, "of five faults three end later, and the last one judges"
+    for before, after in parts:
+        assert 0 < before.positive.sum() < len(before) and 0 < after.positive.sum() < len(after)
+
+
 def test_false_alarms_cost_what_they_exceed(sample: Sample) -> None:
     rows = sample.rows
     perfect = np.where(rows.positive, 0.9, 0.1)
