@@ -74,6 +74,9 @@ def client(settings: Settings) -> MlflowClient:
     """An MLflow client on the registry."""
     # MLflow reports usage over the network and checks pip on import of a model; neither has a place in a plant.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # MLflow's own seven take four minutes, in which a gate would hold its lock.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     import mlflow
 
     uri = tracking_uri(settings)
@@ -193,18 +196,22 @@ def _answering() -> Iterator[None]:
 
 def require(settings: Settings) -> None:
     """Raise RegistryError unless the registry answers; makes the experiment and the registered model if missing."""
-    given = os.environ.get("MLFLOW_TRACKING_URI", "")
     with _answering():
-        if given.startswith("http"):
-            # MLflow's own client would try for minutes.
-            _ask(given)
+        _knock(settings)
         _furnished(settings)
+
+
+def _knock(settings: Settings) -> None:
+    """Raise OSError where the registry's server doesn't answer: MLflow's own client would try again and again."""
+    if (given := tracking_uri(settings)).startswith("http"):
+        _ask(given)
 
 
 def sample_of(settings: Settings, run_id: str) -> dict[str, np.ndarray[Any, Any]] | None:
     """The rows that a run was fitted and judged on, as arrays; None where the run has kept none."""
     handle = client(settings)
     with _answering():
+        _knock(settings)
         if SAMPLE not in {entry.path for entry in handle.list_artifacts(run_id)}:
             return None
         with tempfile.TemporaryDirectory() as place:
@@ -217,6 +224,7 @@ def describe(settings: Settings, version: str, run_id: str, artifacts: Path, des
     """Add the files of a folder to a version's run, and a description of at most 5,000 characters to the version."""
     handle = client(settings)
     with _answering():
+        _knock(settings)
         handle.log_artifacts(run_id, str(artifacts))
         handle.update_model_version(MODEL, version, description=description)
 
@@ -308,15 +316,13 @@ def _fetch(settings: Settings, version: str) -> Scorecard:
     handle = client(settings)
     from mlflow.exceptions import MlflowException
 
-    given = tracking_uri(settings)
     try:
-        if given.startswith("http"):
-            # MLflow's own client would try for minutes.
-            _ask(given)
+        _knock(settings)
         entry = handle.get_model_version(MODEL, version)
         path = _download(f"models:/{MODEL}/{version}")
     except (MlflowException, OSError) as error:
-        raise RegistryError(f"version {version} of {MODEL} can't be had from the registry: {error}") from error
+        cause = str(error).strip().splitlines()[0]
+        raise RegistryError(f"version {version} of {MODEL} can't be had from the registry: {cause}") from error
     digest = sha256(path)
     if digest != entry.tags.get(_HASH_TAG):
         raise RegistryError(f"version {version} of {MODEL} is refused: its bundle's hash is not the registered one")
@@ -371,34 +377,42 @@ def _remember(settings: Settings, known: dict[str, str]) -> None:
 
 
 def _ask(server: str) -> dict[str, str]:
+    """Versions by alias from MLflow at `server`; raises OSError where it is away, RegistryError where it isn't MLflow:
+    an address that is wrong must not be taken for a registry with nothing in it."""
     query = urllib.parse.urlencode({"name": MODEL})
     address = f"{server}/api/2.0/mlflow/registered-models/get?{query}"
     try:
         try:
             with urllib.request.urlopen(address, timeout=3) as response:
-                answer = json.load(response)
+                body = response.read()
         except urllib.error.HTTPError as error:
-            # Only a registry can say that nothing was ever registered: a proxy's 404 would make all aliases forgotten.
-            if error.code == 404 and b"RESOURCE_DOES_NOT_EXIST" in error.read():
-                return {}
-            raise
+            if error.code != 404:
+                raise
+            body = error.read()
+        answer = json.loads(body)
+        # Only a registry can say that nothing was ever registered: a proxy's 404 would make all aliases forgotten.
+        if answer.get("error_code") == "RESOURCE_DOES_NOT_EXIST":
+            return {}
         given = answer["registered_model"].get("aliases", [])
         return {entry["alias"]: str(entry["version"]) for entry in given if entry["alias"] in ALIASES}
-    except (http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+    except (http.client.HTTPException, ValueError, KeyError, TypeError, AttributeError) as error:
         # Something else at its port, or an answer that broke off.
-        raise RegistryError(f"{server} doesn't answer as a model registry does ({type(error).__name__})") from error
+        raise RegistryError(
+            f"{server} answers, but not as MLflow: MLFLOW_TRACKING_URI or MILLWRIGHT_MLFLOW_PORT names another server"
+        ) from error
 
 
 def _ask_client(settings: Settings) -> dict[str, str]:
-    handle = client(settings)
-    from mlflow.exceptions import MlflowException
+    with _answering():
+        handle = client(settings)
+        from mlflow.exceptions import MlflowException
 
-    try:
-        entry = handle.get_registered_model(MODEL)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # nothing was ever registered
-            return {}
-        raise RegistryError(f"the model registry doesn't answer: {str(error).splitlines()[0]}") from error
+        try:
+            entry = handle.get_registered_model(MODEL)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":  # nothing was ever registered
+                return {}
+            raise
     return {alias: str(version) for alias, version in entry.aliases.items() if alias in ALIASES}
 
 

@@ -18,13 +18,12 @@ from psycopg.rows import class_row, dict_row
 
 from ml import registry
 from ml.errors import ModelError, RegistryError
-from ml.features import FEATURES, WINDOWS, contract
+from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.recommending import circumstances
 from ml.recommending.causes import FLAT_MINUTES, NOTABLE, has_precedent
 from ml.recommending.circumstances import Seen
 from ml.recommending.contributions import Contributions, Explainer
 from ml.recommending.wording import number, with_unit
-from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.scorecard import SUPERVISED_WEIGHT
 from warehouse.roles import Role, connect
 from warehouse.settings import Settings

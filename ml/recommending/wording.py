@@ -5,9 +5,6 @@ from __future__ import annotations
 from math import sqrt
 from typing import Any
 
-from ml.features import MEASUREMENTS
-from ml.recommending.causes import FLAT_MINUTES, NOTABLE
-from ml.recommending.circumstances import Circumstances, Part, Seen
 from ml.features import MEASUREMENTS, WINDOWS
 from ml.horizons import LIKELY
 from ml.recommending.causes import FLAT_MINUTES, NOTABLE

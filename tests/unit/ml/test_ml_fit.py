@@ -11,8 +11,6 @@ from ml.features import FEATURES
 from ml.learning.sampling import Sample
 from ml.learning.training import fit
 from ml.policy import Policy
-from ml.learning.sampling import Sample
-from ml.learning.training import fit
 from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
 

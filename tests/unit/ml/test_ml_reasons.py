@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from ml.recommending.contributions import Contributions
-from ml.recommending.explanations import Reason, rank
 from ml.recommending.explanations import Explanation, Reason, lines, rank
 
 RANGES: dict[str, tuple[float | None, float | None]] = {

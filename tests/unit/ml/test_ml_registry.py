@@ -15,6 +15,7 @@ import pytest
 
 from ml import registry
 from ml.errors import RegistryError
+from tests.conftest import free_port
 from warehouse.settings import Settings
 
 HEAD = b"HTTP/1.0 200 OK\r\n"
@@ -90,3 +91,19 @@ def test_two_processes_that_keep_a_version_at_once_keep_it(tmp_path: Path, monke
     registry.keep(settings, "7", bundle, "digest", card)
     assert [path.name for path in place.parent.iterdir()] == ["7"]
     assert (place / registry.BUNDLE).read_bytes() == b"a bundle"
+
+
+def test_what_reads_a_version_asks_once_whether_the_registry_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's own client tries again for minutes."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
+    settings = Settings(var=tmp_path)
+    for reads in (
+        lambda: registry.sample_of(settings, "run"),
+        lambda: registry.describe(settings, "1", "run", tmp_path, "card"),
+        lambda: registry.load(settings, "1"),
+        lambda: registry.require(settings),
+    ):
+        with pytest.raises(RegistryError, match="Connection refused"):
+            reads()
