@@ -16,6 +16,8 @@ from psycopg.rows import dict_row
 from ml import registry
 from ml.bootstrap import blocks, interval
 from ml.calibration import ALERT_THRESHOLD, Bands, band_rates
+from ml.calibration import Bands, band_rates
+from ml.gates.criteria import say
 from ml.episodes import machine_weeks
 from ml.errors import ModelError
 from ml.gates import evaluation
@@ -32,6 +34,16 @@ DESCRIPTION = 5000
 SEVERITIES = ("minor", "significant", "critical")  # of the bands
 # Of this machine and this hour, not of the version.
 LOCAL = ("latency_ms",)
+# Told beside the figure that they belong to: its interval, and of a band what it stands for, in a table of its own.
+BESIDE = ("_low", "_high", "_stated")
+LEGEND = (
+    "At a score of 0.7, of minutes: precision, recall, and false_alarm_rate, the share of the normal ones."
+    " event_recall: failures that an alert came before. alarm_rate, chatter_rate: episodes, and those that come on"
+    " three times, a machine-week; episodes_weekly: those of normal operation, from a score on. action_accuracy,"
+    " confidence_brier, confidence_error: of the action said of raised faults. ttf_error_h: median, in hours."
+    " base_rate, pr_auc, brier, calibration_error: of a failure within 24 h, 72 h and 7 days. ttf_coverage: failures"
+    " inside their interval, 0.8 if it is right. _difference: from the champion."
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,11 @@ def training_of(connection: psycopg.Connection, version: str) -> Training:
             (version,),
         ).fetchone()
     if row is None:
-        raise ModelError(f"no training of version {version!r} is known; python -m ml history lists the versions")
+        versions = connection.execute(
+            "SELECT model_version FROM ml.training_runs WHERE outcome = 'trained' ORDER BY started_at DESC LIMIT 5"
+        ).fetchall()
+        newest = f"the newest are {', '.join(name for (name,) in versions)}" if versions else "none was trained yet"
+        raise ModelError(f"no training of version {version!r} is known; {newest}")
     if row["policy"] is None:
         raise ModelError(f"version {version} was trained before Millwright kept what a training was made of")
     other = connection.execute(
@@ -196,16 +212,17 @@ def _table(training: Training, held_out: Labelled, scores: Scores) -> str:
     against = f"champion then ({training.champion})" if training.champion else "champion then (none)"
     lines = [f"| figure | this version | interval | {against} |", "|---|---|---|---|"]
     for name, value in training.figures.items():
-        if name in LOCAL:
+        if name in LOCAL or name.endswith(BESIDE):
             continue
-        low, high = spans.get(name, (np.nan, np.nan))
+        ends = (training.figures.get(name.removesuffix("_measured") + end) for end in BESIDE[:2])
+        low, high = spans.get(name, tuple(np.nan if end is None else end for end in ends))
         span = f"{low:.3g} to {high:.3g}" if np.isfinite(low) else ""
         lines.append(f"| {name} | {_number(value)} | {span} | {_number(training.champions_figures.get(name))} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", LEGEND])
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.4g}"
+    return "" if value is None else say(value)
 
 
 def intervals(held_out: Labelled, scores: Scores, seed: int) -> dict[str, tuple[float, float]]:

@@ -11,6 +11,9 @@ import pytest
 from ml.learning import figures
 from ml.learning.sampling import Sample
 from ml.learning.training import fit
+from ml.learning import card as cards
+from ml import figures
+from ml.features import FEATURES
 from ml.policy import Policy
 from ml.scorecard import Scorecard
 from tests.unit.ml.conftest import ROWS
@@ -44,6 +47,36 @@ def test_what_the_score_rests_on_is_the_sensor_that_showed_the_faults(sample: Sa
     assert falls[1][1] < 0.1
     assert not any(name.startswith("voltage dev") for name, _ in falls), "no row has it"
     assert falls == figures.importance(card, sample.rows, 0)
+
+
+def test_a_sensor_that_shows_nothing_is_not_important_because_machines_differ(sample: Sample) -> None:
+    """B's pressure is thirty times as restless as A's, which on A would look like a fault and says nothing on B."""
+    x, restless = sample.rows.windows.x.copy(), sample.rows.windows.equipment == "B"
+    columns = [i for i, name in enumerate(FEATURES) if name.startswith("pressure_deviation")]
+    x[np.ix_(restless, columns)] *= 30
+    rows = replace(sample.rows, windows=replace(sample.rows.windows, x=x))
+    falls = dict(figures.importance(fit(rows, POLICY, {"trees": 20, "isolation_trees": 20}, 1).scorecard, rows, 0))
+    assert falls["vibration deviation"] > 0.3
+    assert abs(falls["pressure deviation"]) < 0.1
+
+
+def test_the_card_tells_counts_in_full_and_intervals_beside_what_they_are_of(sample: Sample, card: Scorecard) -> None:
+    own: dict[str, float | None] = {
+        "episodes_weekly_0.5_stated": 1.0, "episodes_weekly_0.5_measured": 3.656, "episodes_weekly_0.5_low": 1.58,
+        "episodes_weekly_0.5_high": 6.457, "precision_difference": 0.12, "precision_difference_low": -0.03,
+        "precision_difference_high": 0.25, "windows": 25110.0, "ttf_error_h": None, "latency_ms": 5.0,
+    }  # fmt: skip
+    scores = card.score(sample.rows.windows.x, sample.rows.windows.equipment)
+    table = cards._table(cards.Training({}, POLICY, own, "3", {"windows": 24000.0}), sample.rows, scores)
+    assert table.splitlines()[:-2] == [
+        "| figure | this version | interval | champion then (3) |",
+        "|---|---|---|---|",
+        "| episodes_weekly_0.5_measured | 3.656 | 1.58 to 6.46 |  |",
+        "| precision_difference | 0.12 | -0.03 to 0.25 |  |",
+        "| windows | 25,110 |  | 24,000 |",
+        "| ttf_error_h |  |  |  |",
+    ]
+    assert "machine-week" in table.splitlines()[-1], "and in what units"
 
 
 def test_counts_are_minutes(sample: Sample) -> None:
