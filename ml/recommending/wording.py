@@ -54,17 +54,24 @@ def text(row: dict[str, Any], units: dict[str, str], precedent: bool, known: Cir
 
 
 def _unseen(row: dict[str, Any]) -> str:
-    """Of readings none of which is far out; a load that the machine never ran at has nothing to hold them against."""
+    """Of readings none of which is far out by now: what was within the hour, which the score still sees, says more.
+
+    A load that the machine never ran at has nothing to hold its readings against.
+    """
     measured = [m for m in MEASUREMENTS if row.get(f"{m}_mean_5m") is not None]
-    if not measured or any(row.get(f"{m}_deviation_5m") is not None for m in measured):
-        return _COMBINATION
+    nothing_known = bool(measured) and all(row.get(f"{m}_deviation_5m") is None for m in measured)
     before = [
-        (abs(deviation), f"; before, {m} was {abs(deviation):.1f} σ {_side(deviation)} its normal (mean of {w} min)")
+        (abs(deviation), m, f"was {abs(deviation):.1f} σ {_side(deviation)}", f"(mean of {w} min)")
         for m in measured
         for w in (15, 60)
         if (deviation := row.get(f"{m}_deviation_{w}m")) is not None and abs(deviation) >= NOTABLE
     ]
-    return _NO_NORMAL.format(when=_when(row)) + (max(before)[1] if before else "")
+    if not before:
+        return _NO_NORMAL.format(when=_when(row)) if nothing_known else _COMBINATION
+    _, measurement, was, over = max(before)
+    if nothing_known:
+        return f"{_NO_NORMAL.format(when=_when(row))}; before, {measurement} {was} its normal {over}"
+    return f"{measurement} is within its normal {_when(row)} again; it {was} it {over}"
 
 
 def _before_failures(row: dict[str, Any]) -> str:

@@ -65,7 +65,19 @@ def test_a_load_that_the_machine_never_ran_at_is_not_called_a_combination() -> N
         "What is normal for the machine at this load isn't known yet; before, pressure was 11.0 σ above its normal"
         " (mean of 15 min). Inspect at the next window."
     )
-    assert text(row | {"pressure_deviation_5m": 0.3}, {}, True).startswith("An unusual combination of readings")
+    calm = {f"{name}_deviation_{w}m": 0.3 for name in ("pressure", "throughput") for w in (5, 15, 60)}
+    assert text(row | calm, {}, True).startswith("An unusual combination of readings")
+
+
+def test_what_came_back_within_the_hour_is_told_as_such() -> None:
+    row = {
+        "action_code": "preventive_inspection", "vibration_mean_5m": 1.8, "vibration_deviation_5m": 0.2,
+        "vibration_deviation_15m": 1.1, "vibration_deviation_60m": 8.23,
+    }  # fmt: skip
+    assert text(row, {}, True) == (
+        "Vibration is within its normal at this load again; it was 8.2 σ above it (mean of 60 min)."
+        " Inspect at the next window."
+    )
 
 
 def test_a_failure_that_is_days_ahead_is_told_in_days() -> None:
