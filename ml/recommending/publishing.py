@@ -30,7 +30,7 @@ LOOK_BACK = timedelta(days=1)
 # A machine is believed to be well again on this many windows, not on silence.
 CLEARING_WINDOWS = 5
 
-_SEEN = [f"{m}_{what}" for m in MEASUREMENTS for what in ("mean_5m", "deviation_5m", "flat_minutes")]
+_SEEN = [f"{m}_{what}" for m in MEASUREMENTS for what in ("mean_5m", "std_5m", "deviation_5m", "flat_minutes")]
 _SEEN += [f"{m}_{what}_{w}m" for m in MEASUREMENTS for w in (15, 60) for what in ("deviation", "slope")]
 _SEEN += [f"{m}_slope_5m" for m in MEASUREMENTS]
 _SEEN += [*HISTORY, "regime"]

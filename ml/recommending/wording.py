@@ -101,7 +101,7 @@ def observations(row: dict[str, Any], units: dict[str, str], seen: dict[str, See
             found.append((abs(deviation), far + _moving(row, measurement, deviation, units.get(measurement, ""), item)))
         flat = row.get(f"{measurement}_flat_minutes")
         if flat is not None and flat >= FLAT_MINUTES:
-            found.append((NOTABLE, f"{measurement} has not changed at all for {round(flat)} min"))
+            found.append((NOTABLE, f"{measurement} {_stuck(round(flat), row.get(f'{measurement}_std_5m'))}"))
     found.sort(key=lambda pair: -pair[0])
     return [words for _, words in found[:MOST]]
 
@@ -125,6 +125,13 @@ def _far(row: dict[str, Any], measurement: str, deviation: float, unit: str, ite
 
 def _when(row: dict[str, Any]) -> str:
     return "after a start" if (row.get("regime") or 0) >= START_PHASE else "at this load"
+
+
+def _stuck(minutes: int, spread: float | None) -> str:
+    """Of a count of the last hour's minutes, which may be over: `spread` is that of the last five."""
+    if spread is not None and spread > 1e-9:
+        return f"did not change at all in {minutes} of the last 60 min"
+    return f"has not changed at all for {'at least ' if minutes >= 60 else ''}{minutes} min"
 
 
 def _side(deviation: float) -> str:

@@ -112,6 +112,11 @@ def test_a_failure_that_no_reading_shows_is_told_by_the_machines_history() -> No
 def test_what_is_stuck_and_what_is_only_odd_together() -> None:
     stuck = {"action_code": "preventive_inspection", "speed_flat_minutes": 12}
     assert text(stuck, {}, True).startswith("Speed has not changed at all for 12 min. Inspect at the next window.")
+    for minutes, spread, told in (
+        (12, 0.0, "has not changed at all for 12 min."), (60, 0.0, "has not changed at all for at least 60 min."),
+        (35, 1.2, "did not change at all in 35 of the last 60 min."),
+    ):  # fmt: skip
+        assert f"Speed {told}" in text(stuck | {"speed_flat_minutes": minutes, "speed_std_5m": spread}, {}, True)
     assert text({"action_code": "reduce_speed"}, {}, True).startswith("An unusual combination of readings")
     assert (held_back(1), held_back(3)) == (
         "1 more recommendation is held back by the alarm budget.",
