@@ -14,7 +14,7 @@ from psycopg import errors, sql
 
 from warehouse.migrate import migrate
 from warehouse.roles import Role, connect
-from warehouse.settings import Settings
+from warehouse.settings import HOME, Settings
 
 AT = datetime(2026, 6, 15, 10, 30, 0, 123000, tzinfo=UTC)
 
@@ -37,6 +37,12 @@ TYPES = {
     "anomaly_score": "float8", "operator_action": "text", "operator_id": "text", "operator_notes": "text",
     "shift": "text", "session_id": "text", "asked_genie": "boolean",
 }  # fmt: skip
+
+
+def test_integrators_find_the_queries_in_the_documentation() -> None:
+    told = " ".join((HOME / "docs" / "operations.md").read_text().split())
+    for query in (PENDING, DASHBOARD, ANSWER):
+        assert " ".join(query.split()) in told
 
 
 def run(connection: psycopg.Connection, query: str, types: dict[str, str] | None, **given: Any) -> psycopg.Cursor:
