@@ -269,6 +269,10 @@ def main() -> None:
     except psycopg.errors.UndefinedTable as error:
         message = str(error).splitlines()[0]
         typer.echo(f"{message}: python -m warehouse migrate and python -m warehouse transform make it", err=True)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        typer.echo(f"{error.filename}: {error.strerror}", err=True)
     else:
         return
     sys.exit(2)

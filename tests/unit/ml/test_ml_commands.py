@@ -40,6 +40,14 @@ def test_a_setting_that_is_not_allowed_is_one_line(
     assert _told(monkeypatch, capsys, "history").startswith("MILLWRIGHT_POSTGRES_PORT: ")
 
 
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MILLWRIGHT_VAR", str(tmp_path / "file"))
+    assert _told(monkeypatch, capsys, "history") == f"{tmp_path / 'file'}: File exists"
+
+
 def test_a_stretch_that_ends_before_it_begins_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
