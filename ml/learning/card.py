@@ -16,11 +16,10 @@ from psycopg.rows import dict_row
 from ml import registry
 from ml.bootstrap import blocks, interval
 from ml.calibration import ALERT_THRESHOLD, Bands, band_rates
-from ml.calibration import Bands, band_rates
-from ml.gates.criteria import say
 from ml.episodes import machine_weeks
 from ml.errors import ModelError
 from ml.gates import evaluation
+from ml.gates.criteria import say
 from ml.labels import Labelled
 from ml.learning import sampling
 from ml.policy import Policy

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ml import __main__ as commands
-from ml import criteria
+from ml.gates import criteria
 
 
 def _told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

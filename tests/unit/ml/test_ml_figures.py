@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ml.features import FEATURES
+from ml.learning import card as cards
 from ml.learning import figures
 from ml.learning.sampling import Sample
 from ml.learning.training import fit
-from ml.learning import card as cards
-from ml import figures
-from ml.features import FEATURES
 from ml.policy import Policy
 from ml.scorecard import Scorecard
 from tests.unit.ml.conftest import ROWS
