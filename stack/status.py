@@ -73,6 +73,8 @@ def addresses(settings: Settings, demo: bool) -> Table:
     """Where to look, with users and passwords."""
     secret = passwords(settings)
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for whole in (True, True, False):  # an address that is cut short leads nowhere
+        table.add_column(no_wrap=whole)
     airflow = f"http://127.0.0.1:{settings.airflow_port}"
     table.add_row("Airflow", airflow, f"user {ADMIN}, password {airflow_secrets(settings)['admin_password']}")
     table.add_row("MLflow", f"http://127.0.0.1:{settings.mlflow_port}", "no password")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from stack.environment import airflow_secrets, environment
 from stack.errors import StackError
 from stack.session import require_ports, with_demo_plant
+from stack.status import addresses
 from warehouse.errors import WarehouseError
 from warehouse.server import free_port
 from warehouse.settings import Settings
@@ -75,3 +78,10 @@ def test_the_demo_plant_moves_with_its_port(settings: Settings) -> None:
     }
     own = settings.model_copy(update={"plant": settings.var / "my.yml"})
     assert with_demo_plant(own) is own
+
+
+def test_addresses_are_whole_on_a_narrow_terminal(settings: Settings) -> None:
+    console = Console(width=80, file=(told := io.StringIO()))
+    console.print(addresses(settings, demo=True))
+    assert f"postgresql://127.0.0.1:{settings.postgres_port}/millwright " in told.getvalue()
+    assert f"http://127.0.0.1:{settings.metrics_port}/metrics " in told.getvalue()
