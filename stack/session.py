@@ -153,7 +153,8 @@ def stoppable() -> Iterator[None]:
 
 
 def up(settings: Settings, demo: bool, history_days: int, console: Console) -> None:
-    """Run the stack with its live view until SIGINT or SIGTERM; raises if a process ends by itself."""
+    """Run the stack with its live view until SIGINT or SIGTERM; raises if a process ends by itself that isn't started
+    again."""
     if demo:
         settings = with_demo_plant(settings)
     load_plant(settings.plant)  # a mistake in it is said before anything starts
@@ -171,7 +172,7 @@ def _watch(supervisor: Supervisor, settings: Settings, demo: bool, console: Cons
     with Live(console=console, auto_refresh=False, transient=True) as live:
         said = 0.0
         while True:
-            supervisor.check()
+            _keep(supervisor, console)
             now = datetime.now(UTC)
             try:
                 current = status.read(settings)
@@ -184,4 +185,10 @@ def _watch(supervisor: Supervisor, settings: Settings, demo: bool, console: Cons
                 said = time.monotonic()
             for _ in range(4):
                 time.sleep(0.5)
-                supervisor.check()
+                _keep(supervisor, console)
+
+
+def _keep(supervisor: Supervisor, console: Console) -> None:
+    for told in supervisor.revive():
+        console.print(told, highlight=False, markup=False, soft_wrap=True)
+    supervisor.check()

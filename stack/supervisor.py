@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from warehouse.settings import HOME
 PROCFILE = HOME / "Procfile"
 PR_SET_PDEATHSIG = 1
 GRACE_S = 20.0
+# What ends sooner after its start has something wrong that another start won't mend.
+SETTLED_S = 60.0
 # Who is stopped after all others, in this order: tasks report to the API server, everything writes to Postgres.
 STOPPED_LATE = (("airflow-api-server", "mlflow", "plant"), ("postgres",))
 
@@ -80,6 +83,7 @@ class Supervisor:
     strangers: frozenset[psutil.Process] = field(default_factory=lambda: frozenset(psutil.Process().children()))
     """children that were there before, and are none of ours"""
     _looked: float = -math.inf
+    _started: dict[str, float] = field(default_factory=dict)
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -89,6 +93,22 @@ class Supervisor:
         for name in names:
             if name not in self.running:
                 self.running[name] = spawn(self.commands[name], self.environment, self.log(name))
+                self._started[name] = time.monotonic()
+
+    def revive(self, settled: float = SETTLED_S) -> list[str]:
+        """Start what ended by itself again, if it had run for `settled` seconds: a plant's readings must not stop
+        because the model registry did. Not Postgres, on which all others stand. Says in words what was started."""
+        told = []
+        for name, child in list(self.running.items()):
+            if name == "postgres" or child.poll() is None or time.monotonic() - self._started[name] < settled:
+                continue
+            # A server's workers outlive it, and hold its port.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            told.append(f"{name} {_ending(child.returncode)} and is started again; its log is {self.log(name)}")
+            del self.running[name]
+            self.start(name)
+        return told
 
     def check(self) -> None:
         """Raise if a process has ended: which one, with what code, and the end of its log."""
@@ -98,8 +118,7 @@ class Supervisor:
             self._looked = time.monotonic()
         for name, child in self.running.items():
             if (code := child.poll()) is not None:
-                how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-                raise StackError(f"{name} {how}; the end of {self.log(name)}:\n{tail(self.log(name))}")
+                raise StackError(f"{name} {_ending(code)}; the end of {self.log(name)}:\n{tail(self.log(name))}")
 
     def descendants(self) -> set[psutil.Process]:
         """Every process of ours below this one, and those seen before that still live (a parent may have died)."""
@@ -133,6 +152,10 @@ class Supervisor:
         leave_none(family)
         for name in names:
             del self.running[name]
+
+
+def _ending(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def _family(pid: int) -> list[psutil.Process]:

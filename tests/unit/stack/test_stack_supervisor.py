@@ -84,6 +84,30 @@ def test_a_killed_process_says_by_what(tmp_path: Path) -> None:
     stack.stop()
 
 
+def test_what_had_run_for_a_while_is_started_again_with_its_workers_gone(tmp_path: Path) -> None:
+    stack = supervisor(tmp_path, mlflow="sh -c 'sleep 600 & echo $!; wait'", postgres="sleep 600")
+    stack.start("mlflow", "postgres")
+    first, worker = stack.running["mlflow"], psutil.Process(int(wait_for_line(stack.log("mlflow"))))
+    assert stack.revive(settled=0) == [], "it runs"
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert stack.revive(settled=600) == [], "too soon after its start"
+    with pytest.raises(StackError, match="mlflow was killed by SIGKILL"):
+        stack.check()
+    assert stack.revive(settled=0) == [
+        f"mlflow was killed by SIGKILL and is started again; its log is {stack.log('mlflow')}"
+    ]
+    psutil.wait_procs([worker], timeout=30)
+    assert not worker.is_running() and stack.running["mlflow"].pid != first.pid
+    stack.check()
+    stack.running["postgres"].kill()
+    stack.running["postgres"].wait()
+    assert stack.revive(settled=0) == []
+    with pytest.raises(StackError, match="postgres was killed"):
+        stack.check()
+    stack.stop()
+
+
 def test_postgres_is_stopped_last(tmp_path: Path) -> None:
     note = script(tmp_path, SAYS_WHEN)
     stack = supervisor(tmp_path, postgres=note, ingest=note, mlflow=note)
