@@ -37,7 +37,8 @@ STATISTICS = {
     "max": "Greatest minute mean, over positions too, over the last {window} minutes.",
     "deviation": "Mean distance from the baseline of the minute's regime at its load, in the baseline's standard "
     "deviations; of several positions the farthest in each minute; over those of the last {window} minutes in which "
-    "the machine ran and wasn't maintained; NULL without a baseline, and where they are less than a third.",
+    "the machine ran and wasn't maintained; NULL without a baseline, and where they are less than a third of those "
+    "told.",
     "slope": "Least-squares slope of the {step} over the last {window} minutes, in units an hour; NULL with fewer than "
     "two.",
     "rate_of_change": "Last of the {step} in the last {window} minutes less the first, by the time between them, in "

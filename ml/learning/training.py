@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from ml import registry, watermark
 from ml.drift import reference
 from ml.errors import ContractError, ModelError
-from ml.features import FEATURES, contract, from_micros
+from ml.features import DEVIATIONS, FEATURES, contract, from_micros
 from ml.gates import evaluation
 from ml.labels import Labelled
 from ml.learning import sampling
@@ -32,6 +32,8 @@ from warehouse.settings import Settings
 if TYPE_CHECKING:
     from ml.ahead import Ahead
     from ml.bundle import EquipmentAnomalyDetector
+
+_DEVIATIONS = [FEATURES.index(name) for name in DEVIATIONS]
 
 
 @dataclass(frozen=True)
@@ -153,10 +155,9 @@ def _train(settings: Settings, connection: psycopg.Connection, run: _Run, bootst
     sample, run.read = sampling.pinned(connection, run.moment, policy)
     run.sample = sample
     training, held_out = run.training, run.held_out = sampling.split(sample, policy)
-    refusal = _refusal(training, policy, bootstrap)
-    if refusal:
-        run.write(connection, "refused", refusal)
-        return run.result("refused", refusal)
+    if (reason := refusal(training, policy, bootstrap)) is not None:
+        run.write(connection, "refused", reason)
+        return run.result("refused", reason)
     # Asked before minutes of fitting are spent on what couldn't be kept.
     registry.require(settings)
     champion = registry.ask(settings)[registry.CHAMPION]
@@ -203,11 +204,17 @@ def _comparable(settings: Settings, champion: str | None) -> Scorecard | None:
         return None
 
 
-def _refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
+def refusal(training: Labelled, policy: Policy, bootstrap: bool) -> str | None:
+    """Why nothing can be learnt from these rows, in words; None where it can."""
     rows, positives = len(training), int(training.positive.sum())
-    normal = rows - positives
+    # Where nothing has a baseline all rows look the same, and the next one that doesn't would be as strange as can be.
+    known = np.isfinite(training.windows.x[:, _DEVIATIONS]).any(axis=1)
+    normal = int((known & ~training.positive).sum())
     if normal < (200 if bootstrap else 1):
-        return f"{normal:,} rows of normal operation before the held-out time: too few to know what is normal"
+        return (
+            f"{normal:,} rows of normal operation with a baseline before the held-out time: too few to know what is"
+            " normal"
+        )
     if bootstrap:
         return None
     if rows < policy.min_training_rows:

@@ -1,5 +1,5 @@
-{#- The machines' minutes that are targets, with how complete their last hour is, and in how many minutes of each window the
-    machine ran and wasn't maintained, from the CTEs wanted, targets and phases of gold_ml_features. An update has few
+{#- The machines' minutes that are targets, with how complete their last hour is, how many minutes of each window told
+    something, and in how many of those the machine ran and wasn't maintained, from the CTEs wanted, targets and phases of gold_ml_features. An update has few
     targets: the minutes of their hours are summed for these alone. A first build has them all: frames slide over the
     blocks of minutes that end at one, as those of `feature_windows` do. -#}
 {% macro feature_completeness(update) -%}
@@ -20,6 +20,7 @@
         hours.{{ name }},
         {%- endfor %}
         {%- for window in var('windows') %}
+        hours.told_{{ window }},
         hours.running_{{ window }}{{ ',' if not loop.last }}
         {%- endfor %}
     from wanted as ends
@@ -32,6 +33,7 @@
             {{ aggregate }}({{ column }}::{{ type }}) as {{ name }},
             {%- endfor %}
             {%- for window in var('windows') %}
+            count(*) filter (where number > target_number - {{ window }}) as told_{{ window }},
             sum({{ runs }}) filter (where number > target_number - {{ window }})
                 as running_{{ window }}{{ ',' if not loop.last }}
             {%- endfor %}
@@ -51,6 +53,7 @@
             {{ aggregate }}({{ name }}) over last_60 as {{ name }},
             {%- endfor %}
             {%- for window in var('windows') %}
+            sum(told) over last_{{ window }} as told_{{ window }},
             sum(running) over last_{{ window }} as running_{{ window }}{{ ',' if not loop.last }}
             {%- endfor %}
         from (
@@ -61,6 +64,7 @@
                 {%- for name, (aggregate, column, type) in parts.items() %}
                 {{ aggregate }}({{ column }}::{{ type }})::{{ type }} as {{ name }},
                 {%- endfor %}
+                count(*)::integer as told,
                 sum({{ runs }})::integer as running
             from (
                 select

@@ -7,9 +7,9 @@ import pytest
 
 from ml.bundle import EquipmentAnomalyDetector
 from ml.errors import ModelError
-from ml.features import FEATURES
+from ml.features import DEVIATIONS, FEATURES
 from ml.learning.sampling import Sample
-from ml.learning.training import fit
+from ml.learning.training import fit, refusal
 from ml.policy import Policy
 from warehouse.errors import WarehouseError
 from warehouse.settings import Settings
@@ -25,6 +25,15 @@ def test_bands_are_the_policys(sample: Sample, monkeypatch: pytest.MonkeyPatch) 
     own, usual = (fit(calm, policy, SMALL, 1).scorecard.bands for policy in (Policy(), Policy.model_construct()))
     assert own.stated.tolist() == [7, 2, 0.5]
     assert (own.knots < usual.knots).all()
+
+
+def test_what_has_no_baseline_says_nothing_of_what_is_normal(sample: Sample) -> None:
+    # A copy: the fixture is every test's.
+    rows, deviations = sample.rows.take(np.arange(len(sample.rows))), [FEATURES.index(name) for name in DEVIATIONS]
+    assert refusal(rows, Policy(), bootstrap=True) is None
+    rows.windows.x[np.ix_(np.flatnonzero(~rows.positive)[199:], deviations)] = np.nan
+    told = "199 rows of normal operation with a baseline before the held-out time: too few to know what is normal"
+    assert refusal(rows, Policy(), bootstrap=True) == told
 
 
 def test_rates_out_of_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

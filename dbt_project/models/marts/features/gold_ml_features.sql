@@ -115,8 +115,9 @@ final as (
         {%- for column in feature_columns() %}
         {%- set window = column | replace('deviation_', '') | replace('m', '') %}
         {%- if column.startswith('deviation_') %}
-        {#- A third of a window at least: a mean of fewer minutes strays further than those that it is held against. #}
-        case when 3 * completeness.running_{{ window }} >= {{ window }}
+        {#- In a third of the minutes that told something at least: a mean of fewer strays further than those that it is held
+            against. A machine that tells one an hour has no more. #}
+        case when 3 * completeness.running_{{ window }} >= completeness.told_{{ window }}
             then {{ measurement }}_measures.{{ column }} end as {{ measurement }}_{{ column }},
         {%- else %}
         {{ measurement }}_measures.{{ column }} as {{ measurement }}_{{ column }},
