@@ -163,7 +163,8 @@ faulty_hours as materialized (
             faults.fault_at + interval '{{ var("fault_hours") }} hours',
             interval '1 hour'
         ) as covered (hour)
-        where faults.fault_at >= {{ first_hour }}
+        -- Here as well: a minute reads no faults for nothing.
+        where faults.fault_at >= {{ first_hour }} and exists (select 1 from versions)
         group by faults.equipment_id, covered.hour
     ) as covered_by_faults
     where 2 * hour_count < extract(epoch from '{{ moment() }}'::timestamptz - {{ first_hour }}) / 3600
