@@ -1,7 +1,7 @@
 {#- The machines' minutes that are targets, with how complete their last hour is, how many minutes of each window told
-    something, and in how many of those the machine ran and wasn't maintained, from the CTEs wanted, targets and phases of gold_ml_features. An update has few
-    targets: the minutes of their hours are summed for these alone. A first build has them all: frames slide over the
-    blocks of minutes that end at one, as those of `feature_windows` do. -#}
+    something, and in how many of those the machine ran and wasn't maintained, from the CTEs wanted, targets and phases of
+    gold_ml_features. An update has few targets: the minutes of their hours are summed for these alone. A first build has
+    them all: frames slide over the blocks of minutes that end at one, as those of `feature_windows` do. -#}
 {% macro feature_completeness(update) -%}
     {%- set block = var('windows')[0] -%}
     {#- Name: the aggregate, its column, and the type in which a sum of it is exact. -#}

@@ -1,5 +1,5 @@
-{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, at its load, where it ran and wasn't
-    maintained (of such minutes are baselines made), and whether the tag looks stuck, from the CTEs readings, wanted and
+{#- Minute rows of tags with their distance from the baseline of the regime that the machine was in, at its load, where it
+    ran and wasn't maintained (of such minutes are baselines made), and whether the tag looks stuck, from the CTEs readings, wanted and
     baselines_held of gold_ml_features, of the readings that a condition holds for. `number` counts minutes. -#}
 {% macro feature_positions(condition) -%}
     select

@@ -9,9 +9,9 @@
 {%- set watermarks = ref('stg_ops_watermarks') %}
 {%- set plants = ref('stg_plants') %}
 {%- set first_hour = "(select min(version_day) - " ~ (var('baseline_days') + 2) ~ " from versions)::timestamp at time zone 'UTC'" %}
-{#- A day ends for every series at once. In any other minute few are due, and mostly none. #}
 {%- set noise = "(" ~ var('load_noise') ~ " ^ 2)" %}
 {%- set of_load = ['load_count', 'load_mean', 'load_value_mean', 'load_m2', 'load_comoment'] %}
+{#- A day ends for every series at once. In any other minute few are due, and mostly none. #}
 {%- set all_due = not is_update() or day_has_closed(watermarks, plants) %}
 
 with hours as not materialized (
@@ -144,30 +144,21 @@ due_hours as (
     {%- endif %}
 ),
 
--- What is known to have been a fault isn't normal: the hours about it, for versions that close from when it was known on. But
--- for a machine that would hardly have others.
+-- The hours about a fault, which is not normal operation for the versions that close from when it was known on.
 faulty_hours as materialized (
     select
-        equipment_id,
-        hour,
-        known_at
-    from (
-        select
-            faults.equipment_id,
-            covered.hour,
-            min(faults.known_at) as known_at,
-            count(*) over (partition by faults.equipment_id) as hour_count
-        from {{ ref('int_faults') }} as faults
-        cross join lateral generate_series(
-            {{ utc_hour("faults.fault_at - interval '" ~ var('fault_hours') ~ " hours'") }},
-            faults.fault_at + interval '{{ var("fault_hours") }} hours',
-            interval '1 hour'
-        ) as covered (hour)
-        -- Here as well: a minute reads no faults for nothing.
-        where faults.fault_at >= {{ first_hour }} and exists (select 1 from versions)
-        group by faults.equipment_id, covered.hour
-    ) as covered_by_faults
-    where 2 * hour_count < extract(epoch from '{{ moment() }}'::timestamptz - {{ first_hour }}) / 3600
+        faults.equipment_id,
+        covered.hour,
+        min(faults.known_at) as known_at
+    from {{ ref('int_faults') }} as faults
+    cross join lateral generate_series(
+        {{ utc_hour("faults.fault_at - interval '" ~ var('fault_hours') ~ " hours'") }},
+        faults.fault_at + interval '{{ var("fault_hours") }} hours',
+        interval '1 hour'
+    ) as covered (hour)
+    -- Here as well: a minute reads no faults for nothing.
+    where faults.fault_at >= {{ first_hour }} and exists (select 1 from versions)
+    group by faults.equipment_id, covered.hour
 ),
 
 days as (
@@ -195,6 +186,38 @@ days as (
         {{ plant_day('faulty_hours.known_at', 'due_hours.time_zone') }}
 ),
 
+-- Versions of machines that ran about faults for most of their time, a young one's after its first failure: they have
+-- hardly anything else.
+mostly_faulty as materialized (
+    select
+        machine_versions.equipment_id,
+        machine_versions.version_day
+    from (
+        select distinct
+            equipment_id,
+            version_day
+        from versions
+    ) as machine_versions
+    inner join (
+        select
+            equipment_id,
+            plant_day,
+            fault_known_on,
+            sum(minute_count) as minute_count
+        from days
+        group by equipment_id, plant_day, fault_known_on
+    ) as machine_days
+        on
+            machine_versions.equipment_id = machine_days.equipment_id
+            and machine_versions.version_day >= machine_days.plant_day
+            and machine_versions.version_day - {{ var('baseline_days') }} < machine_days.plant_day
+    group by machine_versions.equipment_id, machine_versions.version_day
+    having
+        2 * sum(machine_days.minute_count) filter (
+            where machine_versions.version_day >= machine_days.fault_known_on
+        ) > sum(machine_days.minute_count)
+),
+
 pooled as (
     select
         versions.equipment_id,
@@ -219,7 +242,9 @@ pooled as (
             and versions.position = days.position
             and versions.version_day >= days.plant_day
             and versions.version_day - {{ var('baseline_days') }} < days.plant_day
-            and (versions.version_day >= days.fault_known_on) is not true
+    left join mostly_faulty
+        on versions.equipment_id = mostly_faulty.equipment_id and versions.version_day = mostly_faulty.version_day
+    where (versions.version_day >= days.fault_known_on) is not true or mostly_faulty.equipment_id is not null
     group by
         versions.equipment_id, versions.measurement, versions.position, days.regime, versions.version_day
 ),

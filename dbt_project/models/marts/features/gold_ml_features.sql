@@ -113,8 +113,8 @@ final as (
         completeness.regime,
         {%- for measurement in measurements %}
         {%- for column in feature_columns() %}
-        {%- set window = column | replace('deviation_', '') | replace('m', '') %}
         {%- if column.startswith('deviation_') %}
+        {%- set window = column | replace('deviation_', '') | replace('m', '') %}
         {#- In a third of the minutes that told something at least: a mean of fewer strays further than those that it is held
             against. A machine that tells one an hour has no more. #}
         case when 3 * completeness.running_{{ window }} >= completeness.told_{{ window }}
