@@ -35,7 +35,7 @@ class Preparation:
     demo: bool
     history_days: int
     done: Callable[[str], None] = lambda name: None
-    tick: Callable[[], None] = lambda: None
+    tick: Callable[[], object] = lambda: None
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     @property

@@ -21,7 +21,7 @@ from stack.errors import StackError
 from stack.preparation import Preparation
 from stack.scheduler_api import SchedulerApi
 from stack.steps import STEPS
-from stack.supervisor import Supervisor, procfile
+from stack.supervisor import SETTLED_S, Supervisor, procfile
 from warehouse import server
 from warehouse.settings import HOME, Settings
 
@@ -189,6 +189,5 @@ def _watch(supervisor: Supervisor, settings: Settings, demo: bool, console: Cons
 
 
 def _keep(supervisor: Supervisor, console: Console) -> None:
-    for told in supervisor.revive():
+    for told in supervisor.check(SETTLED_S):
         console.print(told, highlight=False, markup=False, soft_wrap=True)
-    supervisor.check()

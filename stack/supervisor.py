@@ -95,30 +95,30 @@ class Supervisor:
                 self.running[name] = spawn(self.commands[name], self.environment, self.log(name))
                 self._started[name] = time.monotonic()
 
-    def revive(self, settled: float = SETTLED_S) -> list[str]:
-        """Start what ended by itself again, if it had run for `settled` seconds: a plant's readings must not stop
-        because the model registry did. Not Postgres, on which all others stand. Says in words what was started."""
-        told = []
-        for name, child in list(self.running.items()):
-            if name == "postgres" or child.poll() is None or time.monotonic() - self._started[name] < settled:
-                continue
-            # A server's workers outlive it, and hold its port.
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            told.append(f"{name} {_ending(child.returncode)} and is started again; its log is {self.log(name)}")
-            del self.running[name]
-            self.start(name)
-        return told
+    def check(self, settled: float = math.inf) -> list[str]:
+        """Raise if a process has ended: which one, with what code, and the end of its log.
 
-    def check(self) -> None:
-        """Raise if a process has ended: which one, with what code, and the end of its log."""
+        One that had run for `settled` seconds is started again, in words in what is returned: a plant's readings must
+        not stop because the model registry did. Not Postgres, on which all others stand.
+        """
         # A look at every process of the machine, and this is asked ten times a second while the stack is prepared.
         if time.monotonic() - self._looked > 1:
             self.descendants()
             self._looked = time.monotonic()
-        for name, child in self.running.items():
-            if (code := child.poll()) is not None:
-                raise StackError(f"{name} {_ending(code)}; the end of {self.log(name)}:\n{tail(self.log(name))}")
+        told = []
+        for name, child in list(self.running.items()):
+            if (code := child.poll()) is None:
+                continue
+            how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+            if name == "postgres" or time.monotonic() - self._started[name] < settled:
+                raise StackError(f"{name} {how}; the end of {self.log(name)}:\n{tail(self.log(name))}")
+            # A server's workers outlive it, and hold its port.
+            with suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            del self.running[name]
+            self.start(name)
+            told.append(f"{name} {how} and is started again; its log is {self.log(name)}")
+        return told
 
     def descendants(self) -> set[psutil.Process]:
         """Every process of ours below this one, and those seen before that still live (a parent may have died)."""
@@ -152,10 +152,6 @@ class Supervisor:
         leave_none(family)
         for name in names:
             del self.running[name]
-
-
-def _ending(code: int) -> str:
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
 
 def _family(pid: int) -> list[psutil.Process]:

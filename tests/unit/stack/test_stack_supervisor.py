@@ -88,23 +88,20 @@ def test_what_had_run_for_a_while_is_started_again_with_its_workers_gone(tmp_pat
     stack = supervisor(tmp_path, mlflow="sh -c 'sleep 600 & echo $!; wait'", postgres="sleep 600")
     stack.start("mlflow", "postgres")
     first, worker = stack.running["mlflow"], psutil.Process(int(wait_for_line(stack.log("mlflow"))))
-    assert stack.revive(settled=0) == [], "it runs"
+    assert stack.check(settled=0) == [], "it runs"
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
-    assert stack.revive(settled=600) == [], "too soon after its start"
     with pytest.raises(StackError, match="mlflow was killed by SIGKILL"):
-        stack.check()
-    assert stack.revive(settled=0) == [
-        f"mlflow was killed by SIGKILL and is started again; its log is {stack.log('mlflow')}"
-    ]
+        stack.check(settled=600)
+    told = f"mlflow was killed by SIGKILL and is started again; its log is {stack.log('mlflow')}"
+    assert stack.check(settled=0) == [told]
     psutil.wait_procs([worker], timeout=30)
     assert not worker.is_running() and stack.running["mlflow"].pid != first.pid
-    stack.check()
+    assert stack.check(settled=0) == []
     stack.running["postgres"].kill()
     stack.running["postgres"].wait()
-    assert stack.revive(settled=0) == []
     with pytest.raises(StackError, match="postgres was killed"):
-        stack.check()
+        stack.check(settled=0)
     stack.stop()
 
 
