@@ -264,6 +264,8 @@ def main() -> None:
     except (ModelError, WarehouseError) as error:
         typer.echo(str(error), err=True)
     except psycopg.OperationalError as error:
+        if error.sqlstate is not None:  # a full disk or a cancelled statement: it was reached
+            raise
         message = str(error).strip().splitlines()[0]
         typer.echo(f"Postgres can't be reached: {message}; python -m warehouse serve starts the embedded one", err=True)
     except psycopg.errors.UndefinedTable as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ml import __main__ as commands
@@ -31,6 +32,16 @@ def test_a_postgres_that_is_away_is_one_line(
     assert told.startswith("Postgres can't be reached: ")
     assert "port 1 " in told
     assert told.endswith("python -m warehouse serve starts the embedded one")
+
+
+def test_what_a_server_that_was_reached_says_is_not_taken_for_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> list[object]:
+        raise psycopg.errors.DiskFull("no space left on device")
+
+    monkeypatch.setattr("ml.gates.decisions.history", full)
+    monkeypatch.setattr(sys, "argv", ["ml", "history"])
+    with pytest.raises(psycopg.errors.DiskFull):
+        commands.main()
 
 
 def test_a_setting_that_is_not_allowed_is_one_line(
