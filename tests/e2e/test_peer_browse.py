@@ -144,8 +144,9 @@ async def test_deadbands_arrays_and_dead_nodes_are_as_the_standard_says(tmp_path
                 await asyncio.sleep(0.1)
             assert items.missing == {5: "BadNodeIdUnknown"}
             peer.do("add", tag={"name": "D", "value": 7.0})
+            # The first value may be told before the answer to the call that made its item.
             for _ in range(100):
-                if told[-1] == (5, 7.0):
+                if told[-1] == (5, 7.0) and not items.missing:
                     break
                 await asyncio.sleep(0.1)
             assert told[-1] == (5, 7.0)
