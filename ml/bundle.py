@@ -110,11 +110,14 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         fold = time_folds(known_ends, normal)
         own = self._fit_detector(rows[normal], machines[normal], fold[normal])
         known_fault: NDArray[np.float64] | None = None
-        counts = {str(name): int((actions == name).sum()) for name in np.unique(actions.astype(str))}
+        # Every fault that grows begins in windows that show nothing, as most of normal operation does. A forest of
+        # balanced classes that learnt from those would say of any quiet machine that it has that fault, or about half.
+        shown = normal | classifier_inputs(rows).any(axis=1)
+        counts = {str(name): int((shown & (actions == name)).sum()) for name in np.unique(actions.astype(str))}
         known = sorted(name for name, count in counts.items() if name == CONTINUE or count >= MIN_CLASS_ROWS)
         self.classes_ = np.array(known, dtype=np.str_)
         if len(known) > 1:
-            taken = np.isin(actions.astype(str), known)
+            taken = shown & np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
             group = confidence.groups(machines, None if event is None else np.asarray(event))[taken]
             known_fault = self._fit_classifier(
@@ -218,9 +221,12 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         group = np.concatenate([group, group[early]])
 
         def forest(trees: int, seed: int, rows: int, oob: bool) -> Any:
+            # Of a few of the inputs, of which most are 0 in most windows, a tree often finds none to split by: it would
+            # stop, and say of quiet windows what the classes' balance says. In one thread: of two, one may see the other's
+            # half-made list of warnings, and a warning of scikit-learn's own then ends a fit that treats them as errors.
             return RandomForestClassifier(
-                n_estimators=trees, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
-                max_samples=min(rows, 40_000), class_weight="balanced_subsample", oob_score=oob, n_jobs=2,
+                n_estimators=trees, max_features=0.5, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
+                max_samples=min(rows, 40_000), class_weight="balanced_subsample", oob_score=oob,
                 random_state=seed,
             )  # fmt: skip
 
@@ -239,7 +245,6 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
                 own, other = fold == number, fold != number
                 grown = forest(self.trees // 2, self.seed + 1 + int(number), int(other.sum()), False)
                 grown.fit(seen[other], y[other], sample_weight=None if weight is None else weight[other])
-                grown.n_jobs = 1  # threads add up in the order in which they end: sums differ in their last digit
                 told = 1.0 - grown.predict_proba(seen[own])[:, list(grown.classes_).index(CONTINUE)]
                 # No two forests have the same floor, which is all that tells normal rows apart where faults are far.
                 held[own] = np.maximum(held[own], told)

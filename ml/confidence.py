@@ -56,7 +56,6 @@ def curve(
         if not held.any() or len(np.unique(action[other])) < 2:
             continue
         grown = grow(seed + 1 + number).fit(inputs[other], action[other], None if weight is None else weight[other])
-        grown.n_jobs = 1  # threads add up in the order in which they end, and sums then differ in their last digit
         shares[held] = 0.0
         columns = [classes.index(str(name)) for name in grown.classes_]
         shares[np.ix_(held, columns)] = grown.predict_proba(inputs[held])

@@ -53,7 +53,6 @@ def fit(rows: Ahead, edges: NDArray[np.float64], trees: int = 50, seed: int = 0)
     for number in range(fold.max() + 1):
         other, own = fold != number, fold == number
         grown = _forest(max(trees // 2, 10), seed + 1 + number).fit(x[other], classes[other], rows.weight[other])
-        grown.n_jobs = 1  # threads add up in the order in which they end, and sums then differ in their last digit
         held[own] = shares(grown, grown.predict_proba(x[own]), len(edges))
     group = _groups(rows, edges[-1])
     curves = [
@@ -82,7 +81,7 @@ def shares(forest: Any, probability: NDArray[np.float64], count: int) -> NDArray
 
 def _forest(trees: int, seed: int) -> Any:
     return RandomForestClassifier(
-        n_estimators=trees, max_depth=12, max_leaf_nodes=400, min_samples_leaf=10, max_features=0.4, n_jobs=2,
+        n_estimators=trees, max_depth=12, max_leaf_nodes=400, min_samples_leaf=10, max_features=0.4,
         random_state=seed,
     )  # fmt: skip
 

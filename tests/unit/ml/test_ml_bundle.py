@@ -16,7 +16,17 @@ from ml.errors import RegistryError
 from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES, Windows
 from ml.horizons import inputs
 from ml.registry import load_bundle
-from ml.scorecard import AHEAD, NO_PRECEDENT, SHUTDOWN, WATCHED, Scorecard, Scores, classifier_inputs, detected
+from ml.scorecard import (
+    AHEAD,
+    CONTINUE,
+    NO_PRECEDENT,
+    SHUTDOWN,
+    WATCHED,
+    Scorecard,
+    Scores,
+    classifier_inputs,
+    detected,
+)
 
 COLUMN = {name: index for index, name in enumerate(FEATURES)}
 NORMAL, FAULTY = 30_000, 800
@@ -168,6 +178,26 @@ def test_the_score_rises_with_both_kinds_of_evidence(taught: EquipmentAnomalyDet
         assert (np.diff(card.combine(known, np.full_like(known, fixed))) >= -1e-12).all()
     for fixed in (0.0, 0.3, 1.0):
         assert (np.diff(card.combine(np.full_like(raw, fixed), raw)) >= -1e-12).all()
+
+
+def test_what_the_classifier_sees_nothing_of_has_no_precedent(normal: np.ndarray) -> None:
+    """Half of the windows of growing faults show nothing yet, as normal operation does."""
+    causes = {"vibration": "schedule_maintenance", "pressure": "check_blockage", "temperature": "reduce_speed"}
+    faulty = _rows(np.random.default_rng(31), 200 * len(causes))
+    by = np.tile([0.0, 8.0], len(faulty) // 2)
+    for number, cause in enumerate(causes):
+        own = np.arange(len(faulty)) // 200 == number
+        faulty[own] = _shift(faulty[own], cause, by[own])
+    actions = np.concatenate([np.full(len(normal), CONTINUE), np.repeat(list(causes.values()), 200)])
+    bundle = EquipmentAnomalyDetector(trees=40, isolation_trees=20).fit(np.vstack([normal, faulty]), actions)
+    told = bundle.score_windows(faulty[by > 0])
+    assert np.array_equal(told.action, np.repeat(list(causes.values()), 100)) and told.precedent.all()
+    quiet = _rows(np.random.default_rng(33), 1)
+    quiet[:, [COLUMN[f"{m}_deviation_5m"] for m in MEASUREMENTS]] = 2.9
+    scores = bundle.score_windows(quiet)
+    assert scores.anomaly[0] >= 0.9, "all of it at once never happened"
+    assert scores.supervised[0] < 0.25, "within the normal spread no fault is known"
+    assert scores.action[0] == NO_PRECEDENT and not scores.precedent[0]
 
 
 def test_without_labels_it_detects_and_says_no_precedent(normal: np.ndarray) -> None:
