@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ml import confidence, hazard
 from ml.ahead import Ahead
-from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes
+from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes, own_surprise, own_tails
 from ml.detector import Detector
 from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.horizons import Horizons
@@ -30,6 +30,7 @@ from ml.scorecard import (
     detector_scale,
     fill,
     in_spreads,
+    places,
 )
 from ml.trees import Trees
 
@@ -135,7 +136,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
     def _fit_detector(
         self, x: NDArray[np.float64], machines: NDArray[Any], fold: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Fit on normal `x` (n, features); the surprise (n,) of them as of detectors that haven't seen their `fold`."""
+        """Fit on normal `x` (n, features); the surprise (n,) of them as of detectors and tails of their machines' that
+        haven't seen their `fold`."""
         self.machines_, self.scales_, self.detector_ = self._detector(x, machines)
         parts, order = [], []
         for number in np.unique(fold):
@@ -145,8 +147,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
                 names, scales, grown = self._detector(x[other], machines[other])
             parts.append((grown, _in_own_spreads(x[own], machines[own], names, scales)))
             order.append(own)
-        surprise = np.empty(len(x))
-        surprise[np.concatenate(order)] = self.detector_.calibrate(parts)
+        pooled = np.empty(len(x))
+        pooled[np.concatenate(order)] = self.detector_.calibrate(parts)
+        surprise = self._own(pooled, places(self.machines_, machines, len(x)), fold)
         self.classes_ = np.array([CONTINUE])
         self.classifier_: Any = None
         self.confidence_: NDArray[Any] = CONFIDENCE_GRID
@@ -155,6 +158,25 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         self.horizon_curves_: NDArray[Any] = np.empty((0, 0))
         self.tails_: dict[str, Tail] = {}
         self.bands_: Bands = bands(tuple(self.weekly), 1.0, CEILING)
+        return surprise
+
+    def _own(
+        self, pooled: NDArray[np.float64], rows: NDArray[np.int64], fold: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Learn each machine's own tail from the surprise `pooled` (n,) of machines `rows` (n,): that of them (n,)."""
+        count = len(self.machines_)
+
+        def tails(some: NDArray[np.bool_]) -> NDArray[np.float64]:
+            return own_tails(pooled[some], rows[some], count, self.commissioning_windows)
+
+        self.own_, surprise, known = tails(np.ones(len(pooled), bool)), pooled.copy(), rows < count
+        if known.any():
+            for number in np.unique(fold):
+                own = fold == number
+                surprise[own] = own_surprise(tails(~own if not own.all() else own), rows[own], pooled[own])
+            # A tail of few rows isn't quite that of the rows that it hasn't met.
+            together = Tail.fit(surprise[known], decades=True)
+            self.own_[:count], surprise[known] = together(self.own_[:count]), together(surprise[known])
         return surprise
 
     def _detector(
@@ -222,8 +244,8 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
 
         def forest(trees: int, seed: int, rows: int, oob: bool) -> Any:
             # Of a few of the inputs, of which most are 0 in most windows, a tree often finds none to split by: it would
-            # stop, and say of quiet windows what the classes' balance says. In one thread: of two, one may see the other's
-            # half-made list of warnings, and a warning of scikit-learn's own then ends a fit that treats them as errors.
+            # stop, and say of quiet windows what the classes' balance says. In one thread: of two, one may meet the
+            # other's half-made list of warnings, and scikit-learn then warns where that ends a fit.
             return RandomForestClassifier(
                 n_estimators=trees, max_features=0.5, max_depth=self.max_depth, min_samples_leaf=self.min_samples_leaf,
                 max_samples=min(rows, 40_000), class_weight="balanced_subsample", oob_score=oob,
@@ -267,7 +289,7 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             horizons = hazard.horizons(fitted)
         return Scorecard(
             contract=self.contract_, machines=tuple(self.machines_), scales=self.scales_,
-            detector=self.detector_.channels_, tails=self.tails_, bands=self.bands_,
+            detector=self.detector_.channels_, own=self.own_, tails=self.tails_, bands=self.bands_,
             classes=tuple(str(name) for name in self.classes_), classifier=classifier,
             confidence=self.confidence_, horizons=horizons,
         )  # fmt: skip
@@ -309,8 +331,7 @@ def time_folds(ends: NDArray[np.int64] | None, normal: NDArray[np.bool_]) -> NDA
 def _in_own_spreads(
     x: NDArray[np.float64], machines: NDArray[Any], names: list[str], scales: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    index = {name: i for i, name in enumerate(names)}
-    return in_spreads(detected(x), scales[[index.get(str(name), len(index)) for name in machines]])
+    return in_spreads(detected(x), scales[places(names, machines, len(x))])
 
 
 def _before_the_heat(x: NDArray[np.float64], y: NDArray[Any]) -> NDArray[np.int64]:

@@ -29,6 +29,8 @@ _CLUSTER_ROWS = 50
 # Where the lift of what no label describes begins, in tenfold steps below the 99.99th percentile.
 _RAMP = 0.4
 _EXACT = 1e-9
+# The surprises for which a machine's own are kept.
+SURPRISES = np.linspace(0.0, CEILING, 81)
 # The two-sided tail of a normal distribution, as far as CEILING.
 _SPREADS = np.linspace(0.0, 6.0, 241)
 _NORMAL = np.minimum([-math.log10(math.erfc(spread / math.sqrt(2))) for spread in _SPREADS], CEILING)
@@ -138,6 +140,32 @@ class Sides:
     def from_arrays(cls, arrays: dict[str, NDArray[np.float64]], name: str) -> Sides:
         """The inverse of `arrays`."""
         return cls(*(arrays[f"{name}.{key}"] for key in ("knots", "surprise", "scale", "shape")))
+
+
+def own_tails(surprise: NDArray[np.float64], rows: NDArray[np.int64], machines: int, weight: float) -> NDArray[Any]:
+    """What SURPRISES by all machines' tail are by each machine's own, from `surprise` (n,) of machines `rows` (n,).
+
+    Returns (machines + 1, len(SURPRISES)), of which the last row is for every other machine and changes nothing. How
+    many measurements a machine has and how unsteady they are makes it strange ten times as often as another, though
+    each is in units of its own spread. A machine's tail counts by its n rows against `weight` of all machines'.
+    """
+    tables = np.tile(SURPRISES, (machines + 1, 1))
+    for machine in range(machines):
+        own = surprise[rows == machine]
+        if len(own):
+            share = len(own) / (len(own) + weight)
+            tables[machine] = share * Tail.fit(own, decades=True)(SURPRISES) + (1 - share) * SURPRISES
+    return tables
+
+
+def own_surprise(
+    tables: NDArray[np.float64], rows: NDArray[np.int64], surprise: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`surprise` (n,), 0 to 8, by the tails `rows` (n,) of `tables` (see `own_tails`); never falls as it rises."""
+    place = surprise / SURPRISES[1]
+    left = np.minimum(place.astype(np.int64), len(SURPRISES) - 2)
+    below, above = tables[rows, left], tables[rows, left + 1]
+    return np.asarray(below + (place - left) * (above - below))
 
 
 def surprise_of(false_alarm_rate: float) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.calibration import Bands, Tail
+from ml.calibration import Bands, Tail, own_surprise
 from ml.channels import Channels
 from ml.features import DEVIATIONS, FEATURES, FLAT, MEASUREMENTS
 from ml.horizons import LIKELY, Horizons
@@ -129,6 +129,14 @@ def in_spreads(values: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArr
     return np.asarray(values / np.where(values > 0, scale[..., 0, :], scale[..., 1, :]))
 
 
+def places(machines: Sequence[str], equipment: NDArray[Any] | None, count: int) -> NDArray[np.int64]:
+    """Where each of `equipment` (count,) is in `machines`; len(machines) for the others, and where it isn't known."""
+    index = {name: i for i, name in enumerate(machines)}
+    if equipment is None:
+        return np.full(count, len(machines))
+    return np.array([index.get(str(name), len(machines)) for name in equipment], dtype=np.int64)
+
+
 @dataclass(frozen=True)
 class Scorecard:
     """Fitted arrays. `scales` has a row a known machine and a last one for all others."""
@@ -137,6 +145,7 @@ class Scorecard:
     machines: tuple[str, ...]
     scales: NDArray[np.float64]  # (machines + 1, 2, detected features), above and below the baseline
     detector: Channels  # over scaled features
+    own: NDArray[np.float64]  # (machines + 1, surprises): the detector's as each machine's own, see `own_tails`
     tails: dict[str, Tail]  # of the supervised and the combined evidence, where there is a classifier
     bands: Bands
     classes: tuple[str, ...]
@@ -146,28 +155,24 @@ class Scorecard:
 
     def scaled(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
         """Detected features in units of the machine's own normal spread."""
-        index = {name: i for i, name in enumerate(self.machines)}
-        rows = np.full(len(x), len(self.machines))
-        if equipment is not None:
-            rows = np.array([index.get(str(name), len(self.machines)) for name in equipment], dtype=np.int64)
-        return in_spreads(detected(x), self.scales[rows])
+        return in_spreads(detected(x), self.scales[places(self.machines, equipment, len(x))])
 
     def channels(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> dict[str, NDArray[np.float64]]:
         """The detector's surprises (n,) by channel; see `ml.channels`."""
         return self.detector.surprises(self.scaled(x, equipment))
 
     def unsupervised(self, x: NDArray[np.float64], equipment: NDArray[Any] | None) -> NDArray[np.float64]:
-        """The most surprising channel (n,), not yet corrected for there being four."""
-        return self.detector.largest(self.scaled(x, equipment))
+        """The detector's surprise (n,) by the machine's own tail, 0 to 8."""
+        rows = places(self.machines, equipment, len(x))
+        return own_surprise(self.own, rows, self.detector.surprise(in_spreads(detected(x), self.scales[rows])))
 
     def combine(self, known_fault: NDArray[np.float64], unsupervised: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Calibrated score (n,) from P(known fault) and `unsupervised`'s raw value; rises with both.
+        """Calibrated score (n,) from P(known fault) and the detector's surprise; rises with both.
 
         Evidence is combined 0.7 to 0.3 and then calibrated on normal operation. From the detector's own 99.99th normal
         percentile on the score is 0.9 at least, so that labels can't outvote what none of them ever described.
         """
-        tail = self.detector.tails["unsupervised"]
-        own = np.minimum(tail(unsupervised), tail.surprise[-1] + TRUSTED_DECADES)
+        own = np.minimum(unsupervised, self.detector.tails["unsupervised"].surprise[-1] + TRUSTED_DECADES)
         if self.classifier is None:
             return self.bands.score(own, own)
         return self.bands.score(self.tails["combined"](self.evidence(known_fault, own)), own)
@@ -200,13 +205,13 @@ class Scorecard:
         if len(x) == 0:
             empty = np.empty(0)
             return Scores(empty, empty, empty, np.empty(0, object), empty, np.empty(0, bool), *[empty] * 6)
-        raw = self.unsupervised(x, equipment)
+        unsupervised = self.unsupervised(x, equipment)
         probabilities = self.probabilities(x)
         normal = self.classes.index(CONTINUE)
         known_fault = 1.0 - probabilities[:, normal]
         ahead = None if self.horizons is None else self.horizons.outlook(x)
         within_24h = np.zeros(len(x)) if ahead is None else np.nan_to_num(ahead.failure_24h, nan=0.0)
-        shown = self.combine(known_fault, raw)
+        shown = self.combine(known_fault, unsupervised)
         foreseen = np.interp(within_24h, AHEAD_LIKELIHOOD, AHEAD_SCORE)
         anomaly = np.maximum(shown, foreseen)
         action = np.full(len(x), CONTINUE, dtype=object)
@@ -232,7 +237,7 @@ class Scorecard:
             now = precedent & (anomaly >= SHUTDOWN_SCORE) & (ahead.soonest >= SHUTDOWN_WITHIN_AN_HOUR)
             action[now], confidence[now] = SHUTDOWN, ahead.soonest[now]
         return Scores(
-            anomaly, self.detector.tails["unsupervised"](raw), known_fault, action, confidence, precedent | coming,
+            anomaly, unsupervised, known_fault, action, confidence, precedent | coming,
             hours[:, 1], hours[:, 0], hours[:, 2], *within,
         )  # fmt: skip
 
@@ -243,6 +248,7 @@ class Scorecard:
             "machines": np.array(self.machines, dtype=np.str_),
             "classes": np.array(self.classes, dtype=np.str_),
             "scales": self.scales,
+            "own": self.own,
             "confidence": self.confidence,
             **self.bands.arrays(),
             **self.detector.arrays("detector"),
@@ -264,6 +270,7 @@ class Scorecard:
             machines=tuple(str(name) for name in arrays["machines"]),
             scales=arrays["scales"],
             detector=Channels.from_arrays(arrays, "detector"),
+            own=arrays["own"],
             tails={name: Tail.from_arrays(arrays, f"tail.{name}") for name in names},
             bands=Bands.from_arrays(arrays),
             classes=tuple(str(name) for name in arrays["classes"]),

@@ -187,7 +187,8 @@ def _limits(row: dict[str, Any], policy: Policy, held_out: Labelled) -> str:
             "- Alarms and chatter are counted on rows that lie ten minutes apart or more, but for the hours before a"
             " failure: what comes and goes faster than about every twenty minutes is not seen; gate 2 looks at"
             " every minute of the shadow.",
-            f"- Machines with fewer than {policy.commissioning_windows} normal rows take the spread of all others.",
+            f"- Machines with fewer than {policy.commissioning_windows} normal rows take the spread and the tail of all"
+            " others.",
         )
     )
 

@@ -200,6 +200,24 @@ def test_what_the_classifier_sees_nothing_of_has_no_precedent(normal: np.ndarray
     assert scores.action[0] == NO_PRECEDENT and not scores.precedent[0]
 
 
+def test_a_machine_with_many_sensors_is_not_raised_for_having_them() -> None:
+    """Of four machines one has four measurements and the others one each, all as steady."""
+
+    def plant(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        x, names = _rows(np.random.default_rng(seed), count), np.array([f"M{i % 4}" for i in range(count)], object)
+        for measurement in ("vibration", "pressure", "throughput"):
+            columns = [index for name, index in COLUMN.items() if name.startswith(measurement)]
+            x[np.ix_(np.flatnonzero(names != "M0"), columns)] = np.nan
+        return x, names
+
+    (x, names), (fresh, of) = plant(42, 20_000), plant(43, 40_000)
+    bundle = EquipmentAnomalyDetector(isolation_trees=20).fit(x, equipment=names)
+    surprise = bundle.score_windows(fresh, of).unsupervised
+    often = [float((surprise[of == name] >= 2).mean()) for name in ("M0", "M1", "M2", "M3")]
+    assert max(often) < 3 * min(often), often
+    assert 0.005 < np.mean(often) < 0.02, often
+
+
 def test_without_labels_it_detects_and_says_no_precedent(normal: np.ndarray) -> None:
     bundle = EquipmentAnomalyDetector(isolation_trees=50).fit(normal)
     assert bundle.classifier_ is None

@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.calibration import BAND_SCORES, CEILING, WEEK_MINUTES, Tail, band_rates, bands, episode_minutes, pareto
+from ml.calibration import (
+    BAND_SCORES,
+    CEILING,
+    SURPRISES,
+    WEEK_MINUTES,
+    Tail,
+    band_rates,
+    bands,
+    episode_minutes,
+    own_surprise,
+    own_tails,
+    pareto,
+)
 from ml.episodes import MINUTE
 from ml.policy import BANDS_WEEKLY
 from warehouse.grid import on_grid
@@ -54,6 +66,34 @@ def test_surprise_never_falls_and_stays_in_range(sample: list[float], values: li
     assert (np.diff(found) >= 0).all() and found.min() >= 0 and found.max() <= CEILING
     again = Tail.from_arrays(tail.arrays("t"), "t")
     assert np.array_equal(again(np.sort(values)), found)
+
+
+def test_each_machine_is_as_often_surprising_by_its_own_tail() -> None:
+    """Of three machines one is strange ten times as often as all together, and one is new."""
+    rng = np.random.default_rng(4)
+    rows = np.repeat([0, 1, 2], [4000, 20_000, 200])
+    raw = -np.log10(rng.uniform(size=len(rows))) + np.where(rows == 0, 1.0, 0.0)
+    pooled = Tail.fit(raw, decades=True)(raw)
+    own = own_surprise(own_tails(pooled[rows < 2], rows[rows < 2], 2, 300), rows, pooled)
+
+    def share(values: np.ndarray, machine: int) -> float:
+        return float((values[rows == machine] >= 2).mean())
+
+    assert share(pooled, 0) > 9 * share(pooled, 1)
+    assert share(own, 0) == pytest.approx(0.01, abs=0.005) and share(own, 1) == pytest.approx(0.01, abs=0.005)
+    assert np.allclose(own[rows == 2], pooled[rows == 2]), "of a new machine nothing is known but of all"
+
+
+@given(st.lists(SURPRISE, max_size=400), st.lists(SURPRISE, min_size=2), st.floats(1, 1000))
+def test_a_machines_own_surprise_never_falls_and_stays_in_range(
+    sample: list[float], values: list[float], weight: float
+) -> None:
+    tables = own_tails(np.array(sample), np.zeros(len(sample), np.int64), 1, weight)
+    assert tables.shape == (2, len(SURPRISES))
+    for row in (0, 1):
+        found = own_surprise(tables, np.full(len(values), row), np.sort(values))
+        assert (np.diff(found) >= -1e-12).all() and found.min() >= 0 and found.max() <= CEILING + 1e-12
+    assert np.allclose(found, np.sort(values))
 
 
 @given(st.lists(SURPRISE, min_size=4, max_size=4), st.floats(0.5, 500), st.floats(0, CEILING))
