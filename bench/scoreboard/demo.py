@@ -21,9 +21,9 @@ from bench.scoreboard.plant_truth import Judged, findings, headline, judge, mode
 from bench.scoreboard.product import CRITICAL, SHOWN, Product, product
 from stack.steps import FIRST_BUILD, FIRST_BUILD_VARS
 
-# Not those that features and detector were looked at with (11 to 14, 31 to 33, 41 and 42), nor those that they were
-# shown on before (21 to 23, 43, 51 to 53).
-SEEDS = (61, 62, 63)
+# Not those that features and detector were looked at with (11 to 14, 31 to 33, 41 and 42, 61 to 63), nor those that
+# they were shown on before (21 to 23, 43, 51 to 53).
+SEEDS = (71, 72, 73)
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 90
 JUDGED_DAYS = 14
@@ -106,8 +106,8 @@ def result(judged: list[Judged]) -> dict[str, Any]:
             " it. Thresholds are the shipped bands, 0.7 and 0.9. There is no row on raw channels: the plant's machines"
             " change load and stand still, which is what the features are for. The simulator is part of this project:"
             " who writes the faults also writes the detector. Features and detector were last changed with seeds 11 to"
-            " 14, 31 to 33, 41 and 42 in view and the figures of 21 to 23, 43 and 51 to 53 known, and these were run"
-            " once they stood."
+            " 14, 31 to 33, 41, 42 and 61 to 63 in view and the figures of 21 to 23, 43 and 51 to 53 known, and"
+            " these were run once they stood."
         ),
         "rows": [
             headline(judged, SHOWN),
