@@ -178,6 +178,7 @@ def test_a_timestamp_is_understood_as_hmis_write_it(
         ({"asked_genie": "vielleicht"}, "asked_genie is not a boolean: got 'vielleicht'"),
         ({"operator_action": "done"}, "operator_action must be one of executed, deferred, rejected, ask_ai_why. Got: 'done'"),  # noqa: E501
         ({"operator_action": None}, "operator_action must be one of executed, deferred, rejected, ask_ai_why. Got: NULL"),  # noqa: E501
+        ({"action_code": "reduce speed"}, "action_code must be one of reduce_speed, schedule_maintenance, check_blockage, emergency_shutdown, preventive_inspection, continue_operation, or none. Got: 'reduce speed'"),  # noqa: E501
         ({"feedback_id": ""}, "feedback_id is empty"),
         ({"feedback_id": None}, "feedback_id is empty"),
     ],
@@ -190,6 +191,14 @@ def test_what_cannot_be_read_gets_one_clear_message(
     assert str(caught.value.diag.message_primary).startswith(message)
     assert admin.execute("SELECT count(*) FROM serving.operator_answers").fetchone() == (0,)
     assert status(admin) == "pending"
+
+
+@pytest.mark.parametrize("given", ["", None])
+def test_an_answer_needs_no_action_of_its_own(
+    operator: psycopg.Connection, admin: psycopg.Connection, given: str | None
+) -> None:
+    answer(operator, action_code=given)
+    assert admin.execute("SELECT action_code FROM serving.operator_answers").fetchone() == (None,)
 
 
 def test_an_answer_sent_twice_is_taken_once(operator: psycopg.Connection, admin: psycopg.Connection) -> None:
