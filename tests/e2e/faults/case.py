@@ -65,8 +65,8 @@ class Case:
 
     @contextmanager
     def outage(self, *, ends: bool = False, seconds: float = 90.0) -> Iterator[None]:
-        """A fault: measured from here until the server says that it is subscribed again, or, with `ends`, until the
-        block is left; waits until values flow."""
+        """A fault: measured from here until the server says that it is subscribed again after the block, or, with
+        `ends`, until the block is left; waits until values flow."""
         began = now_us()
         yield
         left = now_us()
@@ -74,9 +74,10 @@ class Case:
         again = [
             line["at"]
             for line in self.field.events("monitored", "transferred", "resumed")
-            if line["at"] >= began and line["count"] > 0
+            # One of before was undone by what the block went on to do: a worker that was up again is killed again.
+            if line["at"] >= left and line["count"] > 0
         ]
-        self.outages.append(Outage(began, left if ends or not again else max(left, again[0])))
+        self.outages.append(Outage(began, left if ends or not again else again[0]))
 
     def end(self, fault: str, *, times: int | None = None, seconds: float = 30.0) -> Row:
         """Stop the counters, wait until what was offered is accounted for, and judge."""
