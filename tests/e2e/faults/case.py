@@ -79,8 +79,9 @@ class Case:
         ]
         self.outages.append(Outage(began, left if ends or not again else again[0]))
 
-    def end(self, fault: str, *, times: int | None = None, seconds: float = 30.0) -> Row:
-        """Stop the counters, wait until what was offered is accounted for, and judge."""
+    def end(self, fault: str, *, lossless: bool, times: int | None = None, seconds: float = 30.0) -> Row:
+        """Stop the counters, wait until what was offered is accounted for, and judge; where it must be `lossless`, what
+        the ledger explains is still waited for."""
         time.sleep(1.0)
         self.field.tell("hold")
         times = times or len(self.outages)
@@ -89,8 +90,8 @@ class Case:
             row = self._row(fault, times)
             if row.landed + row.rejected == row.offered or time.monotonic() > deadline:
                 return row
-            # What is explained by now may still be repaired; nobody waits for long for that.
-            if row.lost_not_in_ledger == 0 and time.monotonic() > deadline - seconds + 5:
+            # What is explained by now may still be repaired; nobody waits for long for that where it need not be.
+            if not lossless and row.lost_not_in_ledger == 0 and time.monotonic() > deadline - seconds + 5:
                 return row
             time.sleep(0.5)
 

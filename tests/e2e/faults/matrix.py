@@ -10,6 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.e2e.faults.case import Case
 from tests.e2e.faults.counters import HZ
 from tests.e2e.faults.verdict import Row
 from tests.e2e.faults.worker import PUBLISHING_MS
@@ -28,6 +29,12 @@ class Matrix:
 
     def __init__(self, keep: Callable[[str, object], None]) -> None:
         self._keep = keep
+
+    def end(self, made: Case, fault: str, *, lossless: bool, times: int | None = None) -> Row:
+        """End a case and add its row, which is waited for until it can keep the promise that it is held to."""
+        row = made.end(fault, lossless=lossless, times=times)
+        self.add(row, lossless=lossless)
+        return row
 
     def add(self, row: Row, *, lossless: bool) -> None:
         """Keep a row and hold it to the promise: nothing twice, nothing lost unsaid, no ledger row that explains more

@@ -61,7 +61,7 @@ def test_a_full_disk(cases: Cases, small_disk: Path, matrix: Matrix, seconds: fl
         time.sleep(seconds)
         assert made.worker.alive()
         filler.unlink()
-    matrix.add(made.end(f"spool's disk full for {seconds:.0f} s"), lossless=seconds < _QUEUE_S)
+    matrix.end(made, f"spool's disk full for {seconds:.0f} s", lossless=seconds < _QUEUE_S)
 
 
 def test_a_spool_at_its_bound(cases: Cases, admin: psycopg.Connection, matrix: Matrix) -> None:
@@ -75,6 +75,5 @@ def test_a_spool_at_its_bound(cases: Cases, admin: psycopg.Connection, matrix: M
         # What has landed before counts no more, and stays in its segment for a while.
         assert _BOUND_BYTES / 2 < sum(path.stat().st_size for path in spool.rglob("*.seg")) < 2 * _BOUND_BYTES
         admin.execute("GRANT INSERT ON raw.sensor_events TO millwright_ingest")
-    row = made.end("spool at its bound")
-    matrix.add(row, lossless=False)
+    row = matrix.end(made, "spool at its bound", lossless=False)
     assert row.lost > 0, "the bound was never reached"

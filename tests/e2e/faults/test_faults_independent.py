@@ -78,7 +78,7 @@ def test_an_independent_server(
     made = cases.make(node_opcua())
     made.begin()
     befalls(made)
-    matrix.add(made.end(fault), lossless=lossless)
+    matrix.end(made, fault, lossless=lossless)
 
 
 def test_an_independent_server_that_keeps_history(cases: Cases, matrix: Matrix) -> None:
@@ -86,4 +86,4 @@ def test_an_independent_server_that_keeps_history(cases: Cases, matrix: Matrix) 
     made.begin()
     for befalls in (expired, killed):
         befalls(made)
-    matrix.add(made.end("session expired, worker killed; server keeps history"), lossless=True)
+    matrix.end(made, "session expired, worker killed; server keeps history", lossless=True)

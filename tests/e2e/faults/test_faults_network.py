@@ -21,7 +21,7 @@ def test_dropped_connections(cases: Cases, matrix: Matrix) -> None:
         made.proxy.drop()
         time.sleep(0.8)
         made.proxy.drop()
-    matrix.add(made.end("TCP dropped"), lossless=True)
+    matrix.end(made, "TCP dropped", lossless=True)
 
 
 def test_a_network_that_carries_nothing(cases: Cases, matrix: Matrix) -> None:
@@ -31,7 +31,7 @@ def test_a_network_that_carries_nothing(cases: Cases, matrix: Matrix) -> None:
         made.proxy.hold()
         time.sleep(6.0)
         made.proxy.carry()
-    matrix.add(made.end("network silent for 6 s"), lossless=True)
+    matrix.end(made, "network silent for 6 s", lossless=True)
 
 
 def test_a_server_that_hangs(cases: Cases, matrix: Matrix) -> None:
@@ -43,4 +43,4 @@ def test_a_server_that_hangs(cases: Cases, matrix: Matrix) -> None:
             time.sleep(9.0)
             made.field.signal(signal.SIGCONT)
         time.sleep(2.0)
-    matrix.add(made.end("server hung for 9 s"), lossless=False)
+    matrix.end(made, "server hung for 9 s", lossless=False)

@@ -76,7 +76,7 @@ def test_killed_and_restarted_postgres(postgres: Postgres, matrix: Matrix) -> No
                 time.sleep(pause)
                 postgres.start()
             time.sleep(1.0)
-        matrix.add(made.end("Postgres killed"), lossless=True)
+        matrix.end(made, "Postgres killed", lossless=True)
 
 
 @pytest.mark.timeout(600)
@@ -88,7 +88,7 @@ def test_postgres_that_is_away_for_a_minute(postgres: Postgres, matrix: Matrix, 
             postgres.stop()
             time.sleep(pytestconfig.getoption("--away"))
             postgres.start()
-        matrix.add(made.end("Postgres stopped"), lossless=True)
+        matrix.end(made, "Postgres stopped", lossless=True)
 
 
 def test_revoked_privileges(cases: Cases, admin: psycopg.Connection, matrix: Matrix) -> None:
@@ -99,7 +99,7 @@ def test_revoked_privileges(cases: Cases, admin: psycopg.Connection, matrix: Mat
             admin.execute(f"REVOKE {privilege} FROM millwright_ingest")
             time.sleep(4.0)
             admin.execute(f"GRANT {privilege} TO millwright_ingest")
-    matrix.add(made.end("privileges revoked"), lossless=True)
+    matrix.end(made, "privileges revoked", lossless=True)
 
 
 def test_a_read_only_database(cases: Cases, warehouse: Settings, matrix: Matrix) -> None:
@@ -112,7 +112,7 @@ def test_a_read_only_database(cases: Cases, warehouse: Settings, matrix: Matrix)
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (warehouse.pgdatabase,)
             )
             time.sleep(4.0)
-    matrix.add(made.end("database read-only"), lossless=True)
+    matrix.end(made, "database read-only", lossless=True)
 
 
 def test_poison_rows(cases: Cases, admin: psycopg.Connection, matrix: Matrix) -> None:
@@ -127,8 +127,7 @@ def test_poison_rows(cases: Cases, admin: psycopg.Connection, matrix: Matrix) ->
             f" (value NOT BETWEEN {lowest} AND {value_of(1, 0) - 1} OR mod(value::bigint, 7) <> 0) NOT VALID"
         )
         time.sleep(12.0)
-    row = made.end("poison rows")
-    matrix.add(row, lossless=True)
+    row = matrix.end(made, "poison rows", lossless=True)
     assert row.rejected > 0
     offered = Counter(line["poison"] for line in made.field.lines() if "poison" in line and line["at"] >= made.began_us)
     rejected = dict(

@@ -19,7 +19,7 @@ def test_a_restarted_server(cases: Cases, matrix: Matrix) -> None:
             time.sleep(pause)
             made.field.start()
         time.sleep(1.0)
-    matrix.add(made.end("server restarted"), lossless=False)
+    matrix.end(made, "server restarted", lossless=False)
 
 
 def test_a_server_restarted_with_shifted_namespaces(cases: Cases, matrix: Matrix) -> None:
@@ -33,7 +33,7 @@ def test_a_server_restarted_with_shifted_namespaces(cases: Cases, matrix: Matrix
         time.sleep(1.0)
     namespaces = [line["namespaces"] for line in made.field.events("started")]
     assert namespaces[0] == namespaces[2] != namespaces[1]
-    matrix.add(made.end("server restarted, namespaces shifted"), lossless=False)
+    matrix.end(made, "server restarted, namespaces shifted", lossless=False)
 
 
 def test_a_node_deleted_and_added_again(cases: Cases, matrix: Matrix) -> None:
@@ -43,4 +43,4 @@ def test_a_node_deleted_and_added_again(cases: Cases, matrix: Matrix) -> None:
         made.field.tell("delete", GONE)
         time.sleep(3.0)
         made.field.tell("add", GONE)
-    matrix.add(made.end("node deleted and added"), lossless=False)
+    matrix.end(made, "node deleted and added", lossless=False)

@@ -38,7 +38,7 @@ def test_a_killed_worker(cases: Cases, matrix: Matrix, pytestconfig: pytest.Conf
     made = cases.make()
     made.begin()
     kill_at_random(made, times)
-    matrix.add(made.end("worker killed", times=times), lossless=False)
+    matrix.end(made, "worker killed", times=times, lossless=False)
     # A killed worker's sessions and subscriptions are taken over or deleted, not piled up.
     assert max(line["subscriptions"] for line in made.field.events("monitored")) <= FEW
 
@@ -52,7 +52,7 @@ def test_a_worker_that_was_down_and_a_server_that_keeps_history(cases: Cases, ma
             made.worker.kill()
             time.sleep(seconds)
             made.worker.start()
-    matrix.add(made.end("worker down, server keeps history"), lossless=True)
+    matrix.end(made, "worker down, server keeps history", lossless=True)
 
 
 def test_an_expired_session(cases: Cases, matrix: Matrix) -> None:
@@ -65,4 +65,4 @@ def test_an_expired_session(cases: Cases, matrix: Matrix) -> None:
         made.worker.signal(signal.SIGCONT)
     with made.outage():
         made.field.tell("expire")
-    matrix.add(made.end("session expired"), lossless=False)
+    matrix.end(made, "session expired", lossless=False)
