@@ -119,11 +119,12 @@ def test_promote_challenger_leaves_a_champion(lived_in: Settings, look: psycopg.
 
 
 def test_drift_daily_holds_the_day_against_the_champion(lived_in: Settings, look: psycopg.Connection) -> None:
-    run("drift_daily", this_minute())
+    moment = this_minute()
+    run("drift_daily", moment)
     figures = one(look, "SELECT count(*) FROM ml.drift WHERE equipment_id = ''")
     assert figures > 0
     assert one(look, "SELECT count(*) FROM ops.data_quality_results WHERE checkpoint = 'drift'") > 0
-    assert "Drift: " in (lived_in.var / "docs" / "drift" / f"{this_minute():%Y-%m-%d}.html").read_text()
+    assert "Drift: " in (lived_in.var / "docs" / "drift" / f"{moment:%Y-%m-%d}.html").read_text()
 
 
 def test_warehouse_daily_builds_and_tests_everything(lived_in: Settings, look: psycopg.Connection) -> None:
