@@ -272,8 +272,7 @@ async def test_sessions_are_closed_on_stop(field: Field, here: Settings) -> None
     for _ in range(3):
         async with collecting(here, plant_of(field)) as collector:
             await connected(collector)
-    await asyncio.sleep(0.2)
-    assert len(field.server.iserver.subscription_service.subscriptions) == 0
+    await eventually(lambda: len(field.server.iserver.subscription_service.subscriptions), 0)
 
 
 async def test_what_was_spooled_before_a_crash_lands_once(
