@@ -8,7 +8,7 @@ import pytest
 from ingest.opcua import history as history_module
 from ingest.opcua.decoding import MalformedError
 from tests.integration.ingest.test_ingest_collector import collecting, eventually, field, here, landed, plant_of
-from tests.integration.ingest.test_ingest_history import Field, away, keep_history, ledger, soon
+from tests.integration.ingest.test_ingest_history import Field, away, keep_history, kept, ledger, soon
 from warehouse.settings import Settings
 
 __all__ = ["field", "here", "soon"]  # fixtures
@@ -27,9 +27,9 @@ async def test_a_garbled_answer_is_asked_for_again(
         return read(*arguments)
 
     monkeypatch.setattr(history_module, "history", garbled_once)
-    await keep_history(field, "T")
+    storage = await keep_history(field, "T")
     async with away(field, here, admin, 20):
-        pass
+        await kept(storage, 30)
     async with collecting(here, plant_of(field)) as collector:
         await eventually(lambda: ledger(admin), [(True, "history")])
         assert collector.session.reconnects == 0
