@@ -115,13 +115,14 @@ async def test_a_node_that_is_deleted_unsaid_is_found_and_followed_when_it_is_th
         await eventually(lambda: field.of(1), [0.0, 1.0, 7.0])
         await field.write("A", 8.0)
         await eventually(lambda: field.of(1), [0.0, 1.0, 7.0, 8.0])
-    assert items.missing == {}
+        await eventually(lambda: items.missing, {})
     ((detail, since, tag_ids),) = field.lost
     assert (detail, list(tag_ids)) == ("BadNodeIdUnknown", [1])
     assert heard - timedelta(seconds=3) < since <= heard
 
 
-async def test_what_says_that_a_node_is_gone_is_no_value_of_it(field: Field) -> None:
+async def test_what_says_that_a_node_is_gone_is_no_value_of_it(field: Field, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items_module, "_PATIENCE_S", 60.0)  # the node is there: were it asked, it would say so
     await field.add("A")
     items = Items("main", [tag(1, "A")], field.note_lost)
     async with field.monitoring(items):
@@ -250,9 +251,12 @@ async def test_a_type_that_is_not_supported_is_put_to_rest(field: Field) -> None
     await field.add("A", [1.0, 2.0])
     await field.add("B")
     items = Items("main", [tag(1, "A"), tag(2, "B")], field.note_lost)
-    async with field.monitoring(items):
+    async with field.monitoring(items) as (_, subscription):
         await eventually(lambda: sorted(items.missing), [1])
         assert items.missing[1].startswith("unsupported type")
+        # It is missing from the moment that it is to be taken off the server: the clock and B are left there.
+        service = field.server.iserver.subscription_service.subscriptions[subscription].monitored_item_srv
+        await eventually(lambda: len(service._monitored_items), 2)
         await field.write("A", [3.0, 4.0])
         await field.write("B", 1.0)
         await eventually(lambda: field.of(2), [0.0, 1.0])
