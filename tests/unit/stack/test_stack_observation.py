@@ -18,4 +18,5 @@ def test_the_gauge_sees_a_peak_of_two_seconds() -> None:
         time.sleep(2.5)
         del block
         time.sleep(1.5)
-    assert gauge.peak_mb > before + 190
+    # A page is counted by its share: ours are less as soon as another process maps the same libraries.
+    assert gauge.peak_mb > min(before, memory_mb([psutil.Process()])) + 190
