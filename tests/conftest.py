@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -19,6 +20,10 @@ from warehouse.server import free_port
 from warehouse.settings import Settings
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# A property holds or it doesn't: by default an example that takes 200 ms fails it, and that long a busy machine pauses.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @contextmanager

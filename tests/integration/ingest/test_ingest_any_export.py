@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield tmp_path_factory.mktemp("exports")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(ODD | ANY, max_size=12))
 def test_every_row_is_loaded_or_refused(
     warehouse: Settings, admin: psycopg.Connection, folder: Path, rows: list[tuple[str, ...]]

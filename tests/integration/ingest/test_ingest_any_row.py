@@ -36,7 +36,7 @@ def landing(warehouse: Settings) -> Iterator[Landing]:
     made.writer.close()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(drawn=st.lists(row, min_size=1, max_size=12))
 def test_every_row_lands_or_is_rejected(landing: Landing, admin: psycopg.Connection, drawn: list[tuple]) -> None:  # type: ignore[type-arg]
     admin.execute("TRUNCATE raw.rejected_events, raw.sensor_events, raw.tag_latest")

@@ -273,7 +273,7 @@ CRASHES = st.lists(st.tuples(st.integers(1, 14), st.integers(1, 6)))
 STEPS = st.tuples(st.sampled_from(["live", "lost", "overflow", "resumed", "history"]), st.integers(1, 4))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEPS, min_size=3, max_size=14), crashes=CRASHES)
 def test_the_ledger_explains_every_loss_and_nothing_else(
     warehouse: Settings, admin: psycopg.Connection, steps: list[tuple[str, int]], crashes: list[tuple[int, int]]

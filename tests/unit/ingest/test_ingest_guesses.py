@@ -176,7 +176,6 @@ def test_a_server_without_a_tag_is_no_plant(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(), min_size=1, max_size=20))
 def test_any_text_is_a_scalar_on_one_line(text: str) -> None:
     line = f"key: {scalar(text)}"
@@ -200,7 +199,7 @@ PLANTS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(PLANTS)
 def test_whatever_a_server_calls_its_nodes_the_description_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, variables: list[Variable]

@@ -39,7 +39,7 @@ from tests.unit.ingest.notifications import (
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(notifications)
 @example([Item(1, b"\x0a\x01\x00\xa0\x7f")])  # a signalling NaN
 @example([Item(1, b"\x01\x02")])  # a true that isn't 1
@@ -49,14 +49,14 @@ def test_what_is_valid_reads_as_the_generic_decoder_reads_it(given_items: list[I
     assert seen(decode(Buffer(response(given_items)), NOW, NOW)) == seen(wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(notifications)
 def test_elements_of_arrays_read_as_the_generic_decoder_reads_them(given_items: list[Item]) -> None:
     wanted = generic(response(without_picoseconds(given_items)), ELEMENTS)
     assert seen(decode(response(given_items), NOW, NOW, ELEMENTS)) == seen(wanted)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(notifications, st.data())
 def test_what_breaks_off_is_refused(given_items: list[Item], data: st.DataObject) -> None:
     encoded = response(given_items)
@@ -65,7 +65,7 @@ def test_what_breaks_off_is_refused(given_items: list[Item], data: st.DataObject
         decode(encoded[:length], NOW, NOW)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(notifications, st.data())
 def test_what_is_garbled_is_refused_or_reads_the_same(given_items: list[Item], data: st.DataObject) -> None:
     encoded = bytearray(response(without_picoseconds(given_items)))
@@ -92,7 +92,7 @@ def _has_picoseconds(encoded: bytes) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200))
 def test_noise_is_refused(noise: bytes) -> None:
     with pytest.raises(MalformedError):
@@ -273,7 +273,7 @@ def past(given_items: list[Item]) -> bytes:
     return encoded.replace(empty, struct.pack("<i", len(body)) + body, 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(notifications, st.sampled_from([5, 7]))
 @example([Item(1, None)], 5)
 @example([Item(1, b"\x0c\x01\0\0\0a")], 5)
@@ -294,7 +294,7 @@ def test_history_reads_as_the_generic_decoder_reads_it(given_items: list[Item], 
     assert [each.status.value for each in found] == [0, ua.StatusCodes.GoodNoData, ua.StatusCodes.BadNodeIdUnknown]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(notifications, st.data())
 def test_history_that_breaks_off_or_answers_something_else_is_refused(
     given_items: list[Item], data: st.DataObject

@@ -133,7 +133,7 @@ async def test_a_folder_has_one_worker(tmp_path: Path) -> None:
     Spool(tmp_path, LIMIT).close()
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.tuples(st.binary(max_size=3000), st.sampled_from("sSrtwn")), max_size=40),
     st.integers(1, 5000),

@@ -57,7 +57,7 @@ def test_where_a_level_stays_after_coming_back_is_its_new_one() -> None:
     assert raised[660:].mean() < 0.05
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 50), st.integers(1, 300))
 def test_what_comes_later_changes_nothing_and_units_don_t_matter(seed: int, cut: int) -> None:
     x = _noise(700, 2, seed)
