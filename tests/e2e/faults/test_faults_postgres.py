@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import psutil
@@ -35,7 +35,8 @@ class Postgres:
         """SIGKILL to the postmaster and every backend: what is not on disk is gone."""
         family = [self._process_now(), *self._process_now().children(recursive=True)]
         for process in family:
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # a session that has ended since it was listed
+                process.kill()
         psutil.wait_procs(family, timeout=10)
         self._process.wait(timeout=10)
 
