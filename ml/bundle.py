@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,10 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
         if len(known) > 1:
             taken = shown & np.isin(actions.astype(str), known)
             weight = None if sample_weight is None else np.asarray(sample_weight, float)[taken]
-            group = confidence.groups(machines, None if event is None else np.asarray(event))[taken]
+            events = None if event is None else np.asarray(event)
+            if events is not None:
+                weight = _alike(events[taken], weight)
+            group = confidence.groups(machines, events)[taken]
             known_fault = self._fit_classifier(
                 rows[taken], actions[taken].astype(str), machines[taken], weight, group, fold[taken]
             )
@@ -253,7 +257,10 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             )  # fmt: skip
 
         seen = classifier_inputs(x)
-        self.classifier_ = forest(self.trees, self.seed, len(x), True).fit(seen, y, sample_weight=weight)
+        with warnings.catch_warnings():
+            # Of a row that weighs so much that every tree was grown on it: it counts nowhere below, or by its fold.
+            warnings.filterwarnings("ignore", "Some inputs do not have OOB scores", UserWarning)
+            self.classifier_ = forest(self.trees, self.seed, len(x), True).fit(seen, y, sample_weight=weight)
         smaller, half = max(self.trees // 4, 10), len(x) // 2
         self.confidence_ = confidence.curve(
             lambda seed: forest(smaller, seed, half, False), self.classifier_, seen, y, group, weight, self.seed
@@ -326,6 +333,19 @@ def time_folds(ends: NDArray[np.int64] | None, normal: NDArray[np.bool_]) -> NDA
     if np.bincount(fold[normal]).max() > len(known) / 2:
         fold = np.searchsorted(np.quantile(known, np.arange(1, FOLDS) / FOLDS), ends)
     return fold
+
+
+def _alike(event: NDArray[np.int64], weight: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    """`weight` (n,), 1 where None, with that of the rows before an event divided by how many they are, their mean kept.
+
+    They say much the same: a fault that took days is no better evidence than one that took an hour.
+    """
+    even = np.ones(len(event)) if weight is None else weight.copy()
+    of = event >= 0
+    if of.any():
+        _, inverse, count = np.unique(event[of], return_inverse=True, return_counts=True)
+        even[of] *= count.mean() / count[inverse]
+    return even
 
 
 def _in_own_spreads(

@@ -1,5 +1,5 @@
--- What an executed answer says was done becomes a label. A misspelt action was taught as one more, and the first
--- recommendation of it ended publishing.
+-- What an executed answer says was done becomes a label. A misspelt action was taken without a word, and taught that a
+-- look was what helped.
 CREATE OR REPLACE FUNCTION serving.answer_recommendation() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE

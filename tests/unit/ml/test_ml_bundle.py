@@ -200,6 +200,21 @@ def test_what_the_classifier_sees_nothing_of_has_no_precedent(normal: np.ndarray
     assert scores.action[0] == NO_PRECEDENT and not scores.precedent[0]
 
 
+def test_a_long_fault_counts_no_more_than_short_ones(normal: np.ndarray) -> None:
+    """Vibration alone came before one failure for days, and for other reasons before ten others for less long."""
+    long, short = _rows(np.random.default_rng(51), 2000), _rows(np.random.default_rng(52), 300)
+    long, short = (_shift(rows, "vibration", np.full(len(rows), 8.0)) for rows in (long, short))
+    other = _shift(_rows(np.random.default_rng(53), 2300), "temperature", np.full(2300, 8.0))
+    actions = ["continue_operation"] * len(normal) + ["check_blockage"] * 2000 + ["schedule_maintenance"] * 300
+    x = np.vstack([normal, long, short, other[:2000], other[2000:]])
+    actions += ["schedule_maintenance"] * 2000 + ["check_blockage"] * 300
+    event = np.concatenate([np.full(len(normal), -1), np.zeros(2000), 1 + np.arange(300) // 30])
+    event = np.concatenate([event, 11 + np.arange(2000) // 200, 21 + np.arange(300) // 30]).astype(np.int64)
+    bundle = EquipmentAnomalyDetector(trees=40, isolation_trees=20).fit(x, actions, event=event)
+    seen = _shift(_rows(np.random.default_rng(54), 100), "vibration", np.full(100, 8.0))
+    assert (bundle.score_windows(seen).action == "schedule_maintenance").mean() > 0.9, "ten failures against one"
+
+
 def test_a_machine_with_many_sensors_is_not_raised_for_having_them() -> None:
     """Of four machines one has four measurements and the others one each, all as steady."""
 
