@@ -21,9 +21,9 @@ from bench.scoreboard.plant_truth import Judged, findings, headline, judge, mode
 from bench.scoreboard.product import CRITICAL, SHOWN, Product, product
 from stack.steps import FIRST_BUILD, FIRST_BUILD_VARS
 
-# Not those that features and detector were looked at with (11 to 14, 31 to 33, 41 and 42, 61 to 63), nor those that
-# they were shown on before (21 to 23, 43, 51 to 53).
-SEEDS = (71, 72, 73)
+# Not those that features and detector were looked at with (11 to 14, 31 to 33, 41, 42, 61 to 63, 71 to 73), nor those
+# that they were shown on before (21 to 23, 43, 51 to 53).
+SEEDS = (81, 82, 83)
 UNTIL = datetime(2026, 3, 2, tzinfo=UTC)
 DAYS = 90
 JUDGED_DAYS = 14
@@ -98,7 +98,8 @@ def result(judged: list[Judged]) -> dict[str, Any]:
             " by the minute. A fault is found if the machine's score reaches the threshold between its first trace and"
             " its end; the delay counts from the first trace, when there is nothing to see yet. Raised minutes within"
             " an hour are one alarm; one outside every fault is false. The hour after a fault, whose windows still hold"
-            " it, counts as neither. The precision of a mode is over the alarms that say its action."
+            " it, counts as neither. The precision of a mode is over the alarms that say its action. An action is right"
+            " within an hour if a raised minute of the hour from the first one says it."
         ),
         "guards": (
             "The truth is a file of the simulator that nothing loads, opened once every score is stored. Training reads"
@@ -106,8 +107,8 @@ def result(judged: list[Judged]) -> dict[str, Any]:
             " it. Thresholds are the shipped bands, 0.7 and 0.9. There is no row on raw channels: the plant's machines"
             " change load and stand still, which is what the features are for. The simulator is part of this project:"
             " who writes the faults also writes the detector. Features and detector were last changed with seeds 11 to"
-            " 14, 31 to 33, 41, 42 and 61 to 63 in view and the figures of 21 to 23, 43 and 51 to 53 known, and"
-            " these were run once they stood."
+            " 14, 31 to 33, 41, 42, 61 to 63 and 71 to 73 in view and the figures of 21 to 23, 43 and 51 to 53 known,"
+            " and these were run once they stood."
         ),
         "rows": [
             headline(judged, SHOWN),

@@ -133,8 +133,7 @@ def headline(judged: list[Judged], threshold: float) -> dict[str, Any]:
     flagged = sum(int(((one.fault == NORMAL) & (one.scores >= threshold)).sum()) for one in judged)
     weeks = sum(machine_weeks(one.machines[one.fault == NORMAL]) for one in judged)
     delays = np.concatenate([_delays(one, first) for one, _, first in each])
-    right = [one.actions[row] == ACTIONS[one.faults.mode[fault]] for one, _, first in each
-             for fault, row in enumerate(first) if row >= 0]  # fmt: skip
+    right = np.concatenate([_right(one, first, threshold, first >= 0) for one, _, first in each])
     errors = np.concatenate([_time_errors(one, threshold) for one in judged])
     busiest = max((_busiest_hour(seen.episodes) for _, seen, _ in each), default=0)
     return {
@@ -149,7 +148,7 @@ def headline(judged: list[Judged], threshold: float) -> dict[str, Any]:
         "alarms/h": count / sum(one.hours for one in judged),
         "most in an hour": busiest,
         "delay min (median)": _median(delays),
-        "action right %": 100 * float(np.mean(right)) if right else None,
+        **_rights(right),
         "time-to-failure error h (median)": _median(errors),
     }
 
@@ -170,7 +169,7 @@ def mode_rows(judged: list[Judged], threshold: float) -> list[dict[str, Any]]:
             delays.append(delay[found])
             growth = (one.faults.full - one.faults.start) / MINUTE
             shares.append(100 * delay[found] / growth[found])
-            right += [one.actions[first[fault]] == ACTIONS[mode] for fault in np.flatnonzero(found)]
+            right.append(_right(one, first, threshold, found))
             errors.append(_time_errors(one, threshold, mode))
             saying = seen.action == ACTIONS[mode]
             same = [fault >= 0 and ACTIONS[one.faults.mode[fault]] == ACTIONS[mode] for fault in seen.found]
@@ -181,7 +180,7 @@ def mode_rows(judged: list[Judged], threshold: float) -> list[dict[str, Any]]:
                 "action": ACTIONS[mode], "alarms that say it": said, "precision": true / said if said else None,
                 "delay min (median)": _median(np.concatenate(delays)),
                 "delay % of growth": _median(np.concatenate(shares)),
-                "action right %": 100 * float(np.mean(right)) if right else None,
+                **_rights(np.concatenate(right)),
                 "time-to-failure error h (median)": _median(np.concatenate(errors)),
             }
         )  # fmt: skip
@@ -238,6 +237,22 @@ def _delays(one: Judged, first: NDArray[np.int64]) -> NDArray[np.float64]:
     """Minutes from the first trace to the first raised window, of the faults that were found."""
     found = np.flatnonzero(first >= 0)
     return np.asarray((one.ends[first[found]] - one.faults.start[found]) / MINUTE, float)
+
+
+def _right(one: Judged, first: NDArray[np.int64], threshold: float, which: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of faults `which` (faults,): whether the right action was said at first, and within an hour of it; (found, 2)."""
+    right = []
+    for fault in np.flatnonzero(which):
+        began = one.ends[first[fault]]
+        raised = (one.fault == fault) & (one.scores >= threshold) & (one.ends <= began + _HOUR)
+        action = ACTIONS[one.faults.mode[fault]]
+        right.append([one.actions[first[fault]] == action, bool((one.actions[raised] == action).any())])
+    return np.array(right, bool).reshape(-1, 2)
+
+
+def _rights(right: NDArray[np.bool_]) -> dict[str, float | None]:
+    at_first, within = (100 * right.mean(axis=0)).tolist() if len(right) else (None, None)
+    return {"action right at first %": at_first, "within an hour %": within}
 
 
 def _time_errors(one: Judged, threshold: float, mode: str | None = None) -> NDArray[np.float64]:

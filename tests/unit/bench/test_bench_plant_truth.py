@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -68,9 +69,22 @@ def test_the_headline_counts_by_hand(judged: Judged) -> None:
     assert found["alarms/h"] == pytest.approx(0.2)
     assert found["most in an hour"] == 1
     assert found["delay min (median)"] == 30
-    assert found["action right %"] == 100
+    assert found["action right at first %"] == 100
     # Minutes 90 to 150 before a failure at 180, estimated as 2 h: 0.5 h off at first, 1.5 h at last.
     assert found["time-to-failure error h (median)"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("minute", "within"), [(150, 100.0), (151, 0.0)])
+def test_an_action_is_right_at_first_or_within_an_hour(judged: Judged, minute: int, within: float) -> None:
+    """P is raised from minute 90 on."""
+    actions = judged.actions.copy()
+    own = (judged.machines == "P") & (judged.scores >= 0.9)
+    since = int(at(minute).timestamp() * 1e6)
+    actions[own & (judged.ends < since)] = "preventive_inspection"
+    found = headline([replace(judged, actions=actions)], 0.7)
+    assert (found["action right at first %"], found["within an hour %"]) == (0.0, within)
+    (row,) = (row for row in mode_rows([judged], 0.7) if row["mode"] == "bearing_wear")
+    assert (row["action right at first %"], row["within an hour %"]) == (100.0, 100.0)
 
 
 def test_a_higher_threshold_raises_less(judged: Judged) -> None:
