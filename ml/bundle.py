@@ -12,7 +12,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 from ml import confidence, hazard
 from ml.ahead import Ahead
-from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes, own_surprise, own_tails
+from ml.calibration import CEILING, Bands, Tail, bands, episode_minutes, own_surprise, own_tails, pooled_tails
 from ml.detector import Detector
 from ml.features import FEATURES, MEASUREMENTS, WINDOWS, contract
 from ml.horizons import Horizons
@@ -296,7 +296,9 @@ class EquipmentAnomalyDetector(ClassifierMixin, BaseEstimator):  # type: ignore[
             horizons = hazard.horizons(fitted)
         return Scorecard(
             contract=self.contract_, machines=tuple(self.machines_), scales=self.scales_,
-            detector=self.detector_.channels_, own=self.own_, tails=self.tails_, bands=self.bands_,
+            detector=self.detector_.channels_,
+            # A bundle from before machines had tails of their own has all machines'.
+            own=getattr(self, "own_", pooled_tails(len(self.machines_))), tails=self.tails_, bands=self.bands_,
             classes=tuple(str(name) for name in self.classes_), classifier=classifier,
             confidence=self.confidence_, horizons=horizons,
         )  # fmt: skip

@@ -142,6 +142,11 @@ class Sides:
         return cls(*(arrays[f"{name}.{key}"] for key in ("knots", "surprise", "scale", "shape")))
 
 
+def pooled_tails(machines: int) -> NDArray[np.float64]:
+    """`own_tails` (machines + 1, len(SURPRISES)) of machines that have none: surprises as all machines have them."""
+    return np.tile(SURPRISES, (machines + 1, 1))
+
+
 def own_tails(surprise: NDArray[np.float64], rows: NDArray[np.int64], machines: int, weight: float) -> NDArray[Any]:
     """What SURPRISES by all machines' tail are by each machine's own, from `surprise` (n,) of machines `rows` (n,).
 
@@ -149,7 +154,7 @@ def own_tails(surprise: NDArray[np.float64], rows: NDArray[np.int64], machines: 
     many measurements a machine has and how unsteady they are makes it strange ten times as often as another, though
     each is in units of its own spread. A machine's tail counts by its n rows against `weight` of all machines'.
     """
-    tables = np.tile(SURPRISES, (machines + 1, 1))
+    tables = pooled_tails(machines)
     for machine in range(machines):
         own = surprise[rows == machine]
         if len(own):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml.calibration import Bands, Tail, own_surprise
+from ml.calibration import Bands, Tail, own_surprise, pooled_tails
 from ml.channels import Channels
 from ml.features import DEVIATIONS, FEATURES, FLAT, MEASUREMENTS
 from ml.horizons import LIKELY, Horizons
@@ -263,14 +263,14 @@ class Scorecard:
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Scorecard:
-        """The inverse of `arrays`."""
+        """The inverse of `arrays`; a version from before machines had tails of their own has all machines'."""
         names = sorted({key.split(".")[1] for key in arrays if key.startswith("tail.")})
         return cls(
             contract=str(arrays["contract"]),
             machines=tuple(str(name) for name in arrays["machines"]),
             scales=arrays["scales"],
             detector=Channels.from_arrays(arrays, "detector"),
-            own=arrays["own"],
+            own=arrays.get("own", pooled_tails(len(arrays["machines"]))),
             tails={name: Tail.from_arrays(arrays, f"tail.{name}") for name in names},
             bands=Bands.from_arrays(arrays),
             classes=tuple(str(name) for name in arrays["classes"]),

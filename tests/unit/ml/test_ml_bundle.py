@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -295,6 +296,19 @@ def test_saved_both_ways_it_scores_the_same(
         assert np.array_equal(other.failure_24h, expected.failure_24h)
         assert list(other.action) == list(expected.action)
     assert skops.io.get_untrusted_types(file=tmp_path / "bundle.skops") == sorted(TRUSTED_TYPES)
+
+
+def test_a_version_from_before_machines_had_tails_scores_by_that_of_all(
+    taught: EquipmentAnomalyDetector, normal: np.ndarray, machines: np.ndarray
+) -> None:
+    arrays = taught.scorecard.arrays()
+    del arrays["own"]
+    before = Scorecard.from_arrays(arrays)
+    pooled = before.detector.surprise(before.scaled(normal[:100], machines[:100]))
+    assert before.unsupervised(normal[:100], machines[:100]) == pytest.approx(pooled, abs=1e-12)
+    bundle = deepcopy(taught)
+    del bundle.own_
+    assert np.array_equal(bundle.scorecard.own, before.own), "as the registry gives it out"
 
 
 def test_loading_refuses_types_that_are_not_on_the_list(tmp_path: Path) -> None:
