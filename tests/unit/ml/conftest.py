@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml.ahead import label_ahead
+from ml.ahead import Ahead, label_ahead
+from ml.bundle import EquipmentAnomalyDetector
 from ml.features import FEATURES, Windows
 from ml.labels import HOUR, Event, Labelled
 from ml.learning.sampling import Sample
+from tests.unit.ml.deviations import FAULTY, NORMAL, made_up, shift
 
 ROWS = 3000
 VIBRATION = [FEATURES.index(f"vibration_deviation_{w}m") for w in (5, 15, 60)]
@@ -37,3 +39,32 @@ def sample() -> Sample:
     )  # fmt: skip
     ahead = label_ahead(labelled.windows, known, labelled.weight, int(ends[-1]))
     return Sample(labelled, 1, 60_000_000, int(ends[-1]), ROWS, known, ahead)
+
+
+@pytest.fixture(scope="session")
+def normal() -> np.ndarray:
+    return made_up(np.random.default_rng(1), NORMAL)
+
+
+@pytest.fixture(scope="session")
+def machines() -> np.ndarray:
+    return np.array([f"M{i % 4}" for i in range(NORMAL)], dtype=object)
+
+
+@pytest.fixture(scope="session")
+def taught(normal: np.ndarray, machines: np.ndarray) -> EquipmentAnomalyDetector:
+    """Knows worn bearings (vibration) and lost cooling (temperature), and nothing of pressure."""
+    rng = np.random.default_rng(2)
+    worn = shift(made_up(rng, FAULTY), "vibration", rng.uniform(3, 10, FAULTY))
+    hot = shift(made_up(rng, FAULTY), "temperature", rng.uniform(3, 10, FAULTY))
+    x = np.vstack([normal, worn, hot])
+    actions = ["continue_operation"] * NORMAL + ["schedule_maintenance"] * FAULTY + ["reduce_speed"] * FAULTY
+    hours = np.concatenate([np.full(NORMAL, np.inf), rng.uniform(1, 6, 2 * FAULTY)])
+    event = np.concatenate([np.full(NORMAL, -1), np.arange(2 * FAULTY) // 100])
+    equipment = np.concatenate([machines, machines[: 2 * FAULTY]])
+    count = len(x)
+    windows = Windows(equipment, np.arange(count) * 60_000_000, np.zeros(count, bool), x)
+    ahead = Ahead(windows, hours, np.full(count, np.inf), event, np.ones(count))
+    return EquipmentAnomalyDetector(trees=40, isolation_trees=50).fit(
+        x, actions, equipment=equipment, event=event, ahead=ahead, edges=(1, 3, 6, 12, 24)
+    )

@@ -2,93 +2,28 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ml import hazard
-from ml.ahead import Ahead
-from ml.bundle import TRUSTED_TYPES, EquipmentAnomalyDetector, time_folds
+from ml.bundle import EquipmentAnomalyDetector, time_folds
 from ml.calibration import CEILING, Tail
 from ml.errors import RegistryError
-from ml.features import FEATURES, HISTORY, MEASUREMENTS, Z_SCORES, Windows
-from ml.horizons import inputs
+from ml.features import MEASUREMENTS
 from ml.registry import load_bundle
 from ml.scorecard import (
-    AHEAD,
     CONTINUE,
     NO_PRECEDENT,
-    SHUTDOWN,
-    WATCHED,
     Scorecard,
-    Scores,
-    classifier_inputs,
-    detected,
 )
-
-COLUMN = {name: index for index, name in enumerate(FEATURES)}
-NORMAL, FAULTY = 30_000, 800
-
-
-def _rows(rng: np.random.Generator, count: int) -> np.ndarray:
-    context = len(Z_SCORES) + len(HISTORY)
-    # Of a stream of its own: what models of the readings see doesn't depend on how much context there is.
-    x = np.hstack(
-        [
-            rng.normal(0, 0.7, (count, len(FEATURES) - context)),
-            np.abs(np.random.default_rng(count).normal(0, 1, (count, context))),
-        ]
-    )
-    x[:, [COLUMN[f"{m}_flat_minutes"] for m in MEASUREMENTS]] = 0
-    x[:, COLUMN["load_ratio"]] = rng.uniform(0.5, 1, count)
-    for absent in ("power", "speed", "current", "voltage"):
-        x[:, [index for name, index in COLUMN.items() if name.startswith(absent)]] = np.nan
-    return x
-
-
-def _shift(x: np.ndarray, measurement: str, by: np.ndarray) -> np.ndarray:
-    shifted = x.copy()
-    for window in (5, 15, 60):
-        shifted[:, COLUMN[f"{measurement}_deviation_{window}m"]] += by
-    return shifted
-
-
-@pytest.fixture(scope="module")
-def normal() -> np.ndarray:
-    return _rows(np.random.default_rng(1), NORMAL)
-
-
-@pytest.fixture(scope="module")
-def machines() -> np.ndarray:
-    return np.array([f"M{i % 4}" for i in range(NORMAL)], dtype=object)
-
-
-@pytest.fixture(scope="module")
-def taught(normal: np.ndarray, machines: np.ndarray) -> EquipmentAnomalyDetector:
-    """Knows worn bearings (vibration) and lost cooling (temperature), and nothing of pressure."""
-    rng = np.random.default_rng(2)
-    worn = _shift(_rows(rng, FAULTY), "vibration", rng.uniform(3, 10, FAULTY))
-    hot = _shift(_rows(rng, FAULTY), "temperature", rng.uniform(3, 10, FAULTY))
-    x = np.vstack([normal, worn, hot])
-    actions = ["continue_operation"] * NORMAL + ["schedule_maintenance"] * FAULTY + ["reduce_speed"] * FAULTY
-    hours = np.concatenate([np.full(NORMAL, np.inf), rng.uniform(1, 6, 2 * FAULTY)])
-    event = np.concatenate([np.full(NORMAL, -1), np.arange(2 * FAULTY) // 100])
-    equipment = np.concatenate([machines, machines[: 2 * FAULTY]])
-    count = len(x)
-    windows = Windows(equipment, np.arange(count) * 60_000_000, np.zeros(count, bool), x)
-    ahead = Ahead(windows, hours, np.full(count, np.inf), event, np.ones(count))
-    return EquipmentAnomalyDetector(trees=40, isolation_trees=50).fit(
-        x, actions, equipment=equipment, event=event, ahead=ahead, edges=(1, 3, 6, 12, 24)
-    )
+from tests.unit.ml.deviations import COLUMN, made_up, shift
 
 
 def test_known_faults_get_their_action(taught: EquipmentAnomalyDetector) -> None:
-    x = _rows(np.random.default_rng(3), 200)
-    worn = taught.score_windows(_shift(x, "vibration", np.full(200, 7.0)))
-    hot = taught.score_windows(_shift(x, "temperature", np.full(200, 7.0)))
+    x = made_up(np.random.default_rng(3), 200)
+    worn = taught.score_windows(shift(x, "vibration", np.full(200, 7.0)))
+    hot = taught.score_windows(shift(x, "temperature", np.full(200, 7.0)))
     assert (worn.action == "schedule_maintenance").mean() > 0.97
     assert (hot.action == "reduce_speed").mean() > 0.97
     assert worn.anomaly.min() >= 0.7
@@ -100,50 +35,8 @@ def test_known_faults_get_their_action(taught: EquipmentAnomalyDetector) -> None
     assert np.isnan(worn.failure_72h).all(), "it has learnt no further than a day"
 
 
-def test_a_critical_fault_that_all_but_surely_fails_within_the_hour_is_shut_down(
-    taught: EquipmentAnomalyDetector, normal: np.ndarray
-) -> None:
-    card = taught.scorecard
-    assert card.horizons is not None
-    at_once = replace(card, horizons=replace(card.horizons, calibration=np.full_like(card.horizons.calibration, 0.95)))
-    worn = _shift(normal[:50], "vibration", np.full(50, 9.0))
-    assert set(at_once.score(worn).action) == {SHUTDOWN}
-    assert at_once.score(worn).confidence == pytest.approx(0.95)
-    strange = _shift(normal[:50], "pressure", np.full(50, 15.0))
-    assert set(at_once.score(strange).action) == {AHEAD}, "nobody knows what it is, but that it fails"
-    assert set(at_once.score(normal[:50]).action) == {AHEAD}, "no reading shows it"
-    later = replace(card, horizons=None)
-    assert set(later.score(strange).action) == {NO_PRECEDENT}, "nobody knows what it is"
-    assert set(later.score(normal[:50]).action) == {"continue_operation"}
-    assert SHUTDOWN not in card.score(worn).action
-
-
-def test_a_likely_failure_is_raised_though_no_reading_shows_it(
-    taught: EquipmentAnomalyDetector, normal: np.ndarray
-) -> None:
-    card, rows = taught.scorecard, normal[:50]
-    assert card.horizons is not None
-
-    def said(likely: float) -> Scores:
-        return replace(
-            card, horizons=replace(card.horizons, calibration=np.full_like(card.horizons.calibration, likely))
-        ).score(rows)
-
-    quiet = replace(card, horizons=None).score(rows)
-    assert np.array_equal(said(0.2).anomaly, quiet.anomaly)
-    assert set(said(0.3).action) == {"continue_operation"}
-    for likely, score in ((0.45, 0.5), (0.5, 0.7), (0.9, 0.9)):
-        raised = said(likely)
-        assert raised.anomaly.min() >= score - 1e-9
-        assert set(raised.action) == {AHEAD} and raised.confidence == pytest.approx(likely)
-        assert raised.precedent.all()
-        assert np.isfinite(raised.hours_to_failure).all() == (likely >= 0.5)
-    strange = _shift(rows, "pressure", np.full(50, 15.0))
-    assert set(card.score(strange).action) == {NO_PRECEDENT}
-
-
 def test_a_fault_that_grows_in_minutes_shows_before_the_hour_moves(taught: EquipmentAnomalyDetector) -> None:
-    x = _rows(np.random.default_rng(4), 100)
+    x = made_up(np.random.default_rng(4), 100)
     x[:, COLUMN["vibration_deviation_5m"]] += 7
     scores = taught.score_windows(x)
     assert (scores.action == "schedule_maintenance").mean() > 0.95
@@ -151,7 +44,7 @@ def test_a_fault_that_grows_in_minutes_shows_before_the_hour_moves(taught: Equip
 
 
 def test_normal_operation_seldom_reaches_the_bands(taught: EquipmentAnomalyDetector) -> None:
-    fresh = taught.score_windows(_rows(np.random.default_rng(5), 20_000))
+    fresh = taught.score_windows(made_up(np.random.default_rng(5), 20_000))
     assert (fresh.anomaly >= 0.5).mean() < 0.005
     assert (fresh.anomaly >= 0.9).mean() < 0.001
     assert (fresh.action[fresh.anomaly < 0.5] == "continue_operation").all()
@@ -164,36 +57,26 @@ def test_an_unlabelled_extreme_is_critical(taught: EquipmentAnomalyDetector, nor
     card = taught.scorecard
     extreme = np.quantile(card.unsupervised(normal, None), 0.9999)
     assert card.combine(np.zeros(1), np.array([extreme]))[0] >= 0.9
-    strange = taught.score_windows(_shift(normal[:50], "pressure", np.full(50, 15.0)))
+    strange = taught.score_windows(shift(normal[:50], "pressure", np.full(50, 15.0)))
     assert strange.anomaly.min() >= 0.9
     assert set(strange.action) == {NO_PRECEDENT}
     assert not strange.precedent.any()
     assert np.isnan(strange.hours_to_failure).all()
 
 
-def test_the_score_rises_with_both_kinds_of_evidence(taught: EquipmentAnomalyDetector) -> None:
-    card = taught.scorecard
-    known = np.linspace(0, 1, 101)
-    raw = np.linspace(0, 12, 200)
-    for fixed in (0.0, 2.0, 4.0, 8.0):
-        assert (np.diff(card.combine(known, np.full_like(known, fixed))) >= -1e-12).all()
-    for fixed in (0.0, 0.3, 1.0):
-        assert (np.diff(card.combine(np.full_like(raw, fixed), raw)) >= -1e-12).all()
-
-
 def test_what_the_classifier_sees_nothing_of_has_no_precedent(normal: np.ndarray) -> None:
     """Half of the windows of growing faults show nothing yet, as normal operation does."""
     causes = {"vibration": "schedule_maintenance", "pressure": "check_blockage", "temperature": "reduce_speed"}
-    faulty = _rows(np.random.default_rng(31), 200 * len(causes))
+    faulty = made_up(np.random.default_rng(31), 200 * len(causes))
     by = np.tile([0.0, 8.0], len(faulty) // 2)
     for number, cause in enumerate(causes):
         own = np.arange(len(faulty)) // 200 == number
-        faulty[own] = _shift(faulty[own], cause, by[own])
+        faulty[own] = shift(faulty[own], cause, by[own])
     actions = np.concatenate([np.full(len(normal), CONTINUE), np.repeat(list(causes.values()), 200)])
     bundle = EquipmentAnomalyDetector(trees=40, isolation_trees=20).fit(np.vstack([normal, faulty]), actions)
     told = bundle.score_windows(faulty[by > 0])
     assert np.array_equal(told.action, np.repeat(list(causes.values()), 100)) and told.precedent.all()
-    quiet = _rows(np.random.default_rng(33), 1)
+    quiet = made_up(np.random.default_rng(33), 1)
     quiet[:, [COLUMN[f"{m}_deviation_5m"] for m in MEASUREMENTS]] = 2.9
     scores = bundle.score_windows(quiet)
     assert scores.anomaly[0] >= 0.9, "all of it at once never happened"
@@ -203,16 +86,16 @@ def test_what_the_classifier_sees_nothing_of_has_no_precedent(normal: np.ndarray
 
 def test_a_long_fault_counts_no_more_than_short_ones(normal: np.ndarray) -> None:
     """Vibration alone came before one failure for days, and for other reasons before ten others for less long."""
-    long, short = _rows(np.random.default_rng(51), 2000), _rows(np.random.default_rng(52), 300)
-    long, short = (_shift(rows, "vibration", np.full(len(rows), 8.0)) for rows in (long, short))
-    other = _shift(_rows(np.random.default_rng(53), 2300), "temperature", np.full(2300, 8.0))
+    long, short = made_up(np.random.default_rng(51), 2000), made_up(np.random.default_rng(52), 300)
+    long, short = (shift(rows, "vibration", np.full(len(rows), 8.0)) for rows in (long, short))
+    other = shift(made_up(np.random.default_rng(53), 2300), "temperature", np.full(2300, 8.0))
     actions = ["continue_operation"] * len(normal) + ["check_blockage"] * 2000 + ["schedule_maintenance"] * 300
     x = np.vstack([normal, long, short, other[:2000], other[2000:]])
     actions += ["schedule_maintenance"] * 2000 + ["check_blockage"] * 300
     event = np.concatenate([np.full(len(normal), -1), np.zeros(2000), 1 + np.arange(300) // 30])
     event = np.concatenate([event, 11 + np.arange(2000) // 200, 21 + np.arange(300) // 30]).astype(np.int64)
     bundle = EquipmentAnomalyDetector(trees=40, isolation_trees=20).fit(x, actions, event=event)
-    seen = _shift(_rows(np.random.default_rng(54), 100), "vibration", np.full(100, 8.0))
+    seen = shift(made_up(np.random.default_rng(54), 100), "vibration", np.full(100, 8.0))
     assert (bundle.score_windows(seen).action == "schedule_maintenance").mean() > 0.9, "ten failures against one"
 
 
@@ -220,7 +103,7 @@ def test_a_machine_with_many_sensors_is_not_raised_for_having_them() -> None:
     """Of four machines one has four measurements and the others one each, all as steady."""
 
     def plant(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        x, names = _rows(np.random.default_rng(seed), count), np.array([f"M{i % 4}" for i in range(count)], object)
+        x, names = made_up(np.random.default_rng(seed), count), np.array([f"M{i % 4}" for i in range(count)], object)
         for measurement in ("vibration", "pressure", "throughput"):
             columns = [index for name, index in COLUMN.items() if name.startswith(measurement)]
             x[np.ix_(np.flatnonzero(names != "M0"), columns)] = np.nan
@@ -237,7 +120,7 @@ def test_a_machine_with_many_sensors_is_not_raised_for_having_them() -> None:
 def test_without_labels_it_detects_and_says_no_precedent(normal: np.ndarray) -> None:
     bundle = EquipmentAnomalyDetector(isolation_trees=50).fit(normal)
     assert bundle.classifier_ is None
-    scores = bundle.score_windows(_shift(normal[:50], "vibration", np.full(50, 12.0)))
+    scores = bundle.score_windows(shift(normal[:50], "vibration", np.full(50, 12.0)))
     assert scores.anomaly.min() >= 0.9
     assert set(scores.action) == {NO_PRECEDENT}
     assert (scores.confidence == 0.5).all()
@@ -253,62 +136,9 @@ def test_a_class_too_small_to_learn_is_left_out(normal: np.ndarray) -> None:
 
 
 def test_a_stuck_sensor_shows_by_its_flat_minutes(taught: EquipmentAnomalyDetector) -> None:
-    x = _rows(np.random.default_rng(6), 20)
+    x = made_up(np.random.default_rng(6), 20)
     x[:, COLUMN["temperature_flat_minutes"]] = 12
     assert taught.score_windows(x).anomaly.min() >= 0.5
-
-
-def test_everything_missing_is_normal_not_an_error(taught: EquipmentAnomalyDetector) -> None:
-    scores = taught.score_windows(np.full((3, len(FEATURES)), np.nan), ["M0", "unknown", ""])
-    assert (scores.anomaly < 0.5).all()
-    assert (scores.confidence == 0).all(), "a machine without a baseline is not known to be well"
-    assert (scores.supervised == 0).all(), "where nothing was measured no fault is known"
-    assert len(taught.score_windows(np.empty((0, len(FEATURES)))).anomaly) == 0
-
-
-def test_numpy_and_scikit_learn_agree(taught: EquipmentAnomalyDetector, normal: np.ndarray) -> None:
-    x = np.vstack([normal[:300], _shift(normal[:300], "vibration", np.linspace(0, 12, 300))])
-    card = taught.scorecard
-    theirs = taught.classifier_.predict_proba(classifier_inputs(x))
-    assert np.abs(theirs - card.probabilities(x)).max() < 1e-9
-    depth = -taught.detector_.isolation_.score_samples(card.scaled(x, None))
-    assert np.abs(depth - card.detector.raw(card.scaled(x, None))["isolation"]).max() < 1e-9
-    forest = taught.horizon_forest_
-    within = hazard.shares(forest, forest.predict_proba(inputs(x)), 5)
-    assert card.horizons is not None
-    assert np.abs(within - card.horizons.forest.mean(inputs(x))).max() < 1e-9
-
-
-def test_saved_both_ways_it_scores_the_same(
-    taught: EquipmentAnomalyDetector, normal: np.ndarray, tmp_path: Path
-) -> None:
-    import skops.io
-
-    skops.io.dump(taught, tmp_path / "bundle.skops")
-    np.savez(tmp_path / "card.npz", **taught.scorecard.arrays())  # type: ignore[arg-type]
-    with np.load(tmp_path / "card.npz", allow_pickle=False) as arrays:
-        card = Scorecard.from_arrays(dict(arrays))
-    x = normal[:500]
-    equipment = np.array(["M1"] * 500, dtype=object)
-    expected = taught.score_windows(x, equipment)
-    for other in (load_bundle(tmp_path / "bundle.skops").score_windows(x, equipment), card.score(x, equipment)):
-        assert np.array_equal(other.anomaly, expected.anomaly)
-        assert np.array_equal(other.failure_24h, expected.failure_24h)
-        assert list(other.action) == list(expected.action)
-    assert skops.io.get_untrusted_types(file=tmp_path / "bundle.skops") == sorted(TRUSTED_TYPES)
-
-
-def test_a_version_from_before_machines_had_tails_scores_by_that_of_all(
-    taught: EquipmentAnomalyDetector, normal: np.ndarray, machines: np.ndarray
-) -> None:
-    arrays = taught.scorecard.arrays()
-    del arrays["own"]
-    before = Scorecard.from_arrays(arrays)
-    pooled = before.detector.surprise(before.scaled(normal[:100], machines[:100]))
-    assert before.unsupervised(normal[:100], machines[:100]) == pytest.approx(pooled, abs=1e-12)
-    bundle = deepcopy(taught)
-    del bundle.own_
-    assert np.array_equal(bundle.scorecard.own, before.own), "as the registry gives it out"
 
 
 def test_loading_refuses_types_that_are_not_on_the_list(tmp_path: Path) -> None:
@@ -339,7 +169,7 @@ def test_a_constant_sample_has_a_tail_too() -> None:
 
 def test_a_new_machine_is_judged_by_all_machines_spread_until_it_is_commissioned(normal: np.ndarray) -> None:
     """A noisy machine of too few rows is strange; with enough of them its own spread counts, drawn to the others'."""
-    noisy = 3 * _rows(np.random.default_rng(8), 1000)
+    noisy = 3 * made_up(np.random.default_rng(8), 1000)
     names = np.array(["OLD"] * 5000, dtype=object)
 
     def fitted(rows: int) -> Scorecard:
@@ -358,12 +188,6 @@ def test_a_new_machine_is_judged_by_all_machines_spread_until_it_is_commissioned
     assert (own[:, moved] > pooled[:, moved]).all(), "by its own spread it is less strange than by all machines'"
 
 
-def test_the_detector_watches_by_name_and_not_what_tells_machines_apart() -> None:
-    assert detected(np.zeros((1, len(FEATURES)))).shape == (1, len(WATCHED))
-    assert {f"{m}_deviation_{w}m" for m in MEASUREMENTS for w in (5, 15, 60)} <= set(WATCHED) <= set(FEATURES)
-    assert "load_ratio" not in WATCHED
-
-
 def test_the_bands_are_those_that_were_stated(normal: np.ndarray, machines: np.ndarray) -> None:
     seldom = (0.1, 0.01, 0.001)
     often = EquipmentAnomalyDetector(isolation_trees=10).fit(normal[:5000], equipment=machines[:5000])
@@ -377,17 +201,17 @@ def test_the_bands_are_those_that_were_stated(normal: np.ndarray, machines: np.n
 
 def test_a_machine_that_starts_cold_may_not_therefore_run_hot(normal: np.ndarray, machines: np.ndarray) -> None:
     cold = normal.copy()
-    cold[::100] = _shift(cold[::100], "temperature", np.full(len(cold[::100]), -12.0))
+    cold[::100] = shift(cold[::100], "temperature", np.full(len(cold[::100]), -12.0))
     card = EquipmentAnomalyDetector(isolation_trees=20).fit(cold, equipment=machines).scorecard
     rows = normal[1:60:2]
-    hot = card.score(_shift(rows, "temperature", np.full(len(rows), 6.0))).anomaly
-    warming_up = card.score(_shift(rows, "temperature", np.full(len(rows), -6.0))).anomaly
+    hot = card.score(shift(rows, "temperature", np.full(len(rows), 6.0))).anomaly
+    warming_up = card.score(shift(rows, "temperature", np.full(len(rows), -6.0))).anomaly
     assert np.median(hot) >= 0.7 > np.median(warming_up)
 
 
 def test_of_few_rows_a_strange_one_does_not_put_the_top_out_of_reach() -> None:
     """The 99.99th percentile of 1,000 rows is the strangest of them, of which the detector alone isn't believed all."""
-    few = _rows(np.random.default_rng(0), 1000)
+    few = made_up(np.random.default_rng(0), 1000)
     few[0, [COLUMN[f"{name}_deviation_5m"] for name in ("vibration", "temperature", "pressure")]] = 45.0
     card = EquipmentAnomalyDetector(isolation_trees=20).fit(few).scorecard
     assert card.combine(np.zeros(1), np.array([card.unsupervised(few, None).max() + 1]))[0] >= 0.9
@@ -395,7 +219,7 @@ def test_of_few_rows_a_strange_one_does_not_put_the_top_out_of_reach() -> None:
 
 def test_rows_that_were_answered_say_nothing_of_how_often_normal_time_is_raised(normal: np.ndarray) -> None:
     """A champion's own alarms that were rejected: as many rows of them as of a day would make the bands a day's."""
-    alarms = _shift(normal[:1000], "pressure", np.full(1000, 9.0))
+    alarms = shift(normal[:1000], "pressure", np.full(1000, 9.0))
     rows = np.vstack([normal[:9000], alarms])
     asked = np.arange(len(rows)) >= 9000
     apart, even = (
@@ -409,7 +233,7 @@ def test_the_tail_holds_for_weeks_that_the_detector_has_not_seen(machines: np.nd
     rng = np.random.default_rng(4)
     weeks, count = 12, 400
     week = np.repeat(np.arange(weeks), count)
-    x = _rows(rng, weeks * count)
+    x = made_up(rng, weeks * count)
     names = machines[: len(x)]
     moved = [COLUMN[f"{m}_deviation_{w}m"] for m in ("temperature", "vibration", "pressure") for w in (5, 15, 60)]
     offsets = rng.normal(0, 1.5, (weeks, 4, len(moved)))
@@ -439,7 +263,7 @@ def test_weeks_take_turns_unless_one_of_them_holds_most() -> None:
 def test_a_third_of_which_only_faults_are_known_is_no_fold_of_normal_time(normal: np.ndarray) -> None:
     """Between two times of normal operation lay one long fault."""
     week = 7 * 24 * 60 * 60_000_000
-    x = np.vstack([normal[:1000], _shift(normal[1000:1050], "vibration", np.full(50, 9.0))])
+    x = np.vstack([normal[:1000], shift(normal[1000:1050], "vibration", np.full(50, 9.0))])
     ends = np.concatenate([np.arange(1000) // 500 * week, np.full(50, week // 2)]).astype(np.int64)
     actions = ["continue_operation"] * 1000 + ["schedule_maintenance"] * 50
     bundle = EquipmentAnomalyDetector(trees=60, isolation_trees=10).fit(x, actions, ends=ends)
